@@ -1,0 +1,2 @@
+//! The command line: flags, config, logs, run.
+fn main() {}
