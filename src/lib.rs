@@ -3,3 +3,17 @@
 //! Reading order, data order and dependency order are this list: a module uses only modules above it.
 
 pub mod units;
+
+pub mod telemetry;
+
+pub mod otlp;
+
+pub mod receive;
+
+pub mod enrich;
+
+pub mod sample;
+
+pub mod redact;
+
+pub mod forward;

@@ -1,0 +1,346 @@
+//! One request as it arrived, cut into items without copying.
+//!
+//! A request is one buffer, pinned until its last item is gone; an item is a position in it. What a stage adds to an
+//! item goes to a side buffer of the same part of the request. So holding a span costs its own bytes, its share of the
+//! request and thirty-two bytes of index.
+
+use crate::otlp::signal::Signal;
+use crate::otlp::span::TraceId;
+use crate::otlp::wire::{Field, Fields, Malformed, Value};
+use crate::telemetry::memory::Charge;
+use bytes::Bytes;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
+
+/// Hashes of heads; seeded per process, because senders choose what is hashed.
+static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// What stands around an item and is not the item: unknown fields of the request, and every field of its resource and scope
+/// messages except the items. Items with equal heads may share one when they leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    hash: u64,
+    /// Unknown fields of the request itself.
+    request: Bytes,
+    /// `ResourceSpans` (or `ResourceLogs`, `ResourceMetrics`) without its scopes.
+    resource: Bytes,
+    /// `ScopeSpans` (or its siblings) without its items.
+    scope: Bytes,
+}
+
+impl Head {
+    /// A head of these encoded fields.
+    pub fn new(request: Bytes, resource: Bytes, scope: Bytes) -> Head {
+        let hash = SEED.hash_one((&request, &resource, &scope));
+        Head { hash, request, resource, scope }
+    }
+
+    /// Equal heads have equal hashes, within this process.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Unknown fields of the request.
+    pub fn request(&self) -> &Bytes {
+        &self.request
+    }
+
+    /// Encoded fields of the resource message.
+    pub fn resource(&self) -> &Bytes {
+        &self.resource
+    }
+
+    /// Encoded fields of the scope message.
+    pub fn scope(&self) -> &Bytes {
+        &self.scope
+    }
+
+    /// The attributes of the resource, as encoded `KeyValue` messages.
+    pub fn resource_attributes(&self) -> impl Iterator<Item = &[u8]> {
+        inner(&self.resource, 1)
+    }
+
+    /// The attributes of the scope, as encoded `KeyValue` messages.
+    pub fn scope_attributes(&self) -> impl Iterator<Item = &[u8]> {
+        inner(&self.scope, 3)
+    }
+
+    /// The scope's name, empty where it has none or it is not UTF-8.
+    pub fn scope_name(&self) -> &str {
+        let name = messages(&self.scope, 1).flat_map(|scope| messages(scope, 1)).last().unwrap_or_default();
+        std::str::from_utf8(name).unwrap_or_default()
+    }
+
+    fn size(&self) -> usize {
+        self.request.len() + self.resource.len() + self.scope.len()
+    }
+}
+
+/// Length-delimited fields `number` of a message.
+fn messages(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
+    Fields::new(message).filter_map(move |field| match field.value {
+        Value::Len(content) if field.number == number => Some(content),
+        _ => None,
+    })
+}
+
+/// Fields `number` of the (possibly repeated, therefore merged) message in field 1.
+fn inner(head: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
+    messages(head, 1).flat_map(move |message| messages(message, number))
+}
+
+/// Where an item stands in its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    at: u32,
+    len: u32,
+    head: u32,
+}
+
+/// A request cut into items: the buffer, the heads, the places.
+#[derive(Debug)]
+pub struct Request {
+    signal: Signal,
+    bytes: Bytes,
+    heads: Vec<Head>,
+    _charge: Option<Charge>,
+}
+
+impl Request {
+    /// Finds every item of `bytes`, a request of `signal`.
+    ///
+    /// Only the levels around the items are read; `schema::validate` checks the rest. The charge, which should cover the capacity
+    /// of the buffer, is kept as long as any item is.
+    ///
+    /// # Errors
+    /// Where one of those levels is not a protobuf message, or the request cannot be addressed by 32 bits.
+    pub fn scan(signal: Signal, bytes: Bytes, charge: Option<Charge>) -> Result<(Request, Vec<Place>), Malformed> {
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(Malformed::Size);
+        }
+        let (mut heads, mut places) = (Vec::new(), Vec::new());
+        let request_rest = rest(&bytes, &bytes, 1)?;
+        each(&bytes, 1, |resource| {
+            let resource_rest = rest(&bytes, resource, 2)?;
+            each(resource, 2, |scope| {
+                let first = places.len();
+                let head = heads.len() as u32;
+                each(scope, 2, |item| {
+                    places.push(Place { at: offset(&bytes, item), len: item.len() as u32, head });
+                    Ok(())
+                })?;
+                if places.len() > first {
+                    heads.push(Head::new(request_rest.clone(), resource_rest.clone(), rest(&bytes, scope, 2)?));
+                }
+                Ok(())
+            })
+        })?;
+        Ok((Request { signal, bytes, heads, _charge: charge }, places))
+    }
+
+    /// What it carries.
+    pub fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    /// The encoded item at `place`.
+    pub fn item(&self, place: Place) -> &[u8] {
+        self.bytes.get(place.at as usize..place.at as usize + place.len as usize).unwrap_or_default()
+    }
+}
+
+/// Position of `part`, a slice of `whole`, in it.
+fn offset(whole: &[u8], part: &[u8]) -> u32 {
+    (part.as_ptr() as usize - whole.as_ptr() as usize) as u32
+}
+
+/// Calls `f` with the content of each length-delimited field `number`.
+fn each<'a>(message: &'a [u8], number: u32, mut f: impl FnMut(&'a [u8]) -> Result<(), Malformed>) -> Result<(), Malformed> {
+    let mut fields = Fields::new(message);
+    while let Some(field) = fields.try_next()? {
+        if let Field { value: Value::Len(content), .. } = field
+            && field.number == number
+        {
+            f(content)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every field of `message` except the length-delimited `number`, in order: a slice where they stand together, else a copy.
+fn rest(whole: &Bytes, message: &[u8], number: u32) -> Result<Bytes, Malformed> {
+    let (mut fields, mut runs) = (Fields::new(message), Runs::default());
+    while let Some(field) = fields.try_next()? {
+        if field.number != number || !matches!(field.value, Value::Len(_)) {
+            runs.add(message, field.start, field.end);
+        }
+    }
+    Ok(match runs {
+        Runs::None => Bytes::new(),
+        Runs::One(start, end) => whole.slice_ref(&message[start..end]),
+        Runs::Many(copied) => Bytes::from(copied),
+    })
+}
+
+#[derive(Default)]
+enum Runs {
+    #[default]
+    None,
+    One(usize, usize),
+    Many(Vec<u8>),
+}
+
+impl Runs {
+    fn add(&mut self, message: &[u8], start: usize, end: usize) {
+        match self {
+            Runs::None => *self = Runs::One(start, end),
+            Runs::One(_, last) if *last == start => *last = end,
+            Runs::One(first, last) => *self = Runs::Many([&message[*first..*last], &message[start..end]].concat()),
+            Runs::Many(copied) => copied.extend_from_slice(&message[start..end]),
+        }
+    }
+}
+
+/// The items of one request that go the same way, while a stage may still add to them.
+#[derive(Debug)]
+pub struct Draft {
+    request: Arc<Request>,
+    places: Vec<Place>,
+}
+
+impl Draft {
+    /// Some places of a request.
+    pub fn new(request: Arc<Request>, places: Vec<Place>) -> Draft {
+        Draft { request, places }
+    }
+
+    /// The request they are of.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Encoded items with their heads.
+    pub fn items(&self) -> impl ExactSizeIterator<Item = (&Head, &[u8])> {
+        self.places.iter().map(|&place| (&self.request.heads[place.head as usize], self.request.item(place)))
+    }
+
+    /// Calls `stage` with every item, for it to add encoded fields to a side buffer, and gives the items back whole.
+    ///
+    /// `budget` accounts for the side buffer.
+    pub fn append<T>(
+        self,
+        budget: Option<&crate::telemetry::memory::Budget>,
+        mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T,
+    ) -> Vec<(Item, T)> {
+        let mut extra = Vec::new();
+        let mut results = Vec::with_capacity(self.places.len());
+        for &place in &self.places {
+            let start = extra.len();
+            let result = stage(&self.request.heads[place.head as usize], self.request.item(place), &mut extra);
+            results.push((place, start as u32, (extra.len() - start) as u32, result));
+        }
+        extra.shrink_to_fit();
+        let _charge = budget.filter(|_| extra.capacity() > 0).map(|b| b.charge(extra.capacity()));
+        let part = Arc::new(Part { request: self.request, extra, _charge });
+        results
+            .into_iter()
+            .map(|(place, extra_at, extra_len, result)| (Item { part: Arc::clone(&part), place, extra_at, extra_len }, result))
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+struct Part {
+    request: Arc<Request>,
+    extra: Vec<u8>,
+    _charge: Option<Charge>,
+}
+
+/// One span or log record: encoded, shared, with what was added to it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    part: Arc<Part>,
+    place: Place,
+    extra_at: u32,
+    extra_len: u32,
+}
+
+impl Item {
+    /// The signal it belongs to.
+    pub fn signal(&self) -> Signal {
+        self.part.request.signal
+    }
+
+    /// The bytes it arrived as.
+    pub fn body(&self) -> &[u8] {
+        self.part.request.item(self.place)
+    }
+
+    /// Encoded fields that were added behind them.
+    pub fn extra(&self) -> &[u8] {
+        let start = self.extra_at as usize;
+        self.part.extra.get(start..start + self.extra_len as usize).unwrap_or_default()
+    }
+
+    /// What stands around it.
+    pub fn head(&self) -> &Head {
+        &self.part.request.heads[self.place.head as usize]
+    }
+
+    /// Encoded bytes, added fields included.
+    pub fn size(&self) -> usize {
+        self.place.len as usize + self.extra_len as usize
+    }
+
+    /// The same items in a buffer of their own, so that the requests they came in can go.
+    ///
+    /// For what is kept past the usual wait: a few spans must not pin the whole of what they arrived with.
+    pub fn detach(items: &[Item], budget: Option<&crate::telemetry::memory::Budget>) -> Vec<Item> {
+        let Some(first) = items.first() else { return Vec::new() };
+        let mut heads: Vec<Head> = Vec::new();
+        let mut bytes = Vec::with_capacity(items.iter().map(Item::size).sum());
+        let mut extra = Vec::new();
+        let mut places = Vec::with_capacity(items.len());
+        for item in items {
+            let head = heads.iter().position(|h| h == item.head()).unwrap_or_else(|| {
+                let copy = |b: &Bytes| Bytes::copy_from_slice(b);
+                let old = item.head();
+                heads.push(Head { hash: old.hash, request: copy(&old.request), resource: copy(&old.resource), scope: copy(&old.scope) });
+                heads.len() - 1
+            });
+            places.push((Place { at: bytes.len() as u32, len: item.place.len, head: head as u32 }, extra.len() as u32, item.extra_len));
+            bytes.extend_from_slice(item.body());
+            extra.extend_from_slice(item.extra());
+        }
+        let size = bytes.len() + extra.len() + heads.iter().map(Head::size).sum::<usize>();
+        let request = Request { signal: first.signal(), bytes: bytes.into(), heads, _charge: budget.map(|b| b.charge(size)) };
+        let part = Arc::new(Part { request: Arc::new(request), extra, _charge: None });
+        places.into_iter().map(|(place, extra_at, extra_len)| Item { part: Arc::clone(&part), place, extra_at, extra_len }).collect()
+    }
+}
+
+/// Splits places by shard of their trace id: all items of a trace go to the same one.
+///
+/// Items without a usable trace id go to shard 0.
+pub fn split(request: &Request, places: &[Place], shards: usize, mut shard_of: impl FnMut(TraceId) -> usize) -> Vec<Vec<Place>> {
+    let mut parts = vec![Vec::new(); shards.max(1)];
+    let last = parts.len() - 1;
+    for &place in places {
+        let shard = match request.signal {
+            Signal::Metrics => 0,
+            signal => crate::otlp::span::trace_id(signal, request.item(place)).map_or(0, |id| shard_of(id).min(last)),
+        };
+        parts[shard].push(place);
+    }
+    parts
+}

@@ -1,0 +1,309 @@
+//! What is read of a span or log record where it stands.
+//!
+//! A view copies ids and times and lends everything else. Attributes come as key and encoded value: nobody pays for
+//! those nobody asks for.
+
+use crate::otlp::signal::Signal;
+use crate::otlp::wire::{Fields, Value};
+use std::fmt;
+
+/// A trace id: 16 bytes, not all zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceId([u8; 16]);
+
+/// A span id: 8 bytes, not all zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpanId([u8; 8]);
+
+macro_rules! id {
+    ($name:ident, $size:literal) => {
+        impl $name {
+            /// Takes exactly the right number of bytes that are not all zero.
+            #[inline]
+            pub fn new(bytes: &[u8]) -> Option<$name> {
+                <[u8; $size]>::try_from(bytes).ok().filter(|id| *id != [0; $size]).map($name)
+            }
+
+            /// The bytes.
+            pub const fn bytes(&self) -> &[u8; $size] {
+                &self.0
+            }
+
+            /// Reads hexadecimal in either case.
+            pub fn from_hex(text: &str) -> Option<$name> {
+                let digits = text.as_bytes();
+                if digits.len() != $size * 2 {
+                    return None;
+                }
+                let mut bytes = [0; $size];
+                for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+                    let digit = |d: u8| char::from(d).to_digit(16);
+                    *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+                }
+                $name::new(&bytes)
+            }
+        }
+
+        /// Lower-case hexadecimal.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+id!(TraceId, 16);
+id!(SpanId, 8);
+
+/// `Status.code` of a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatusCode {
+    /// Not set, or a value OTLP does not have.
+    #[default]
+    Unset,
+    /// `STATUS_CODE_OK`.
+    Ok,
+    /// `STATUS_CODE_ERROR`.
+    Error,
+}
+
+/// The plain fields of a span.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpanView<'a> {
+    /// `None` where it is not 16 bytes or all zero.
+    pub trace_id: Option<TraceId>,
+    /// `None` where it is not 8 bytes or all zero.
+    pub span_id: Option<SpanId>,
+    /// The parent, `None` for a root. An id of another length than 0 and 8 reads as none.
+    pub parent_id: Option<SpanId>,
+    /// W3C tracestate; empty where absent.
+    pub trace_state: &'a [u8],
+    /// Name.
+    pub name: &'a [u8],
+    /// `SpanKind` as its number: 2 is SERVER, 3 is CLIENT.
+    pub kind: u64,
+    /// Start, Unix nanoseconds.
+    pub start: u64,
+    /// End, Unix nanoseconds.
+    pub end: u64,
+    /// Status code.
+    pub status: StatusCode,
+    /// Status message; empty where absent.
+    pub status_message: &'a [u8],
+    /// W3C trace flags in the low byte.
+    pub flags: u32,
+    /// Whether the ids have lengths no span may have: a span id of other than 8 bytes or all zero, a parent of other than 0 or 8.
+    pub bad_ids: bool,
+}
+
+impl SpanView<'_> {
+    /// End minus start in nanoseconds; zero where the end is before the start.
+    pub fn duration(&self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+/// Reads the plain fields of an encoded span and calls `attribute` with each attribute and `event` with each event, encoded.
+#[inline]
+pub fn read<'a>(span: &'a [u8], mut attribute: impl FnMut(KeyValue<'a>), mut event: impl FnMut(&'a [u8])) -> SpanView<'a> {
+    let mut view = SpanView::default();
+    let mut bad_parent = false;
+    for field in Fields::new(span) {
+        match (field.number, field.value) {
+            (9, Value::Len(pair)) => attribute(KeyValue::read(pair)),
+            (1, Value::Len(id)) => view.trace_id = TraceId::new(id),
+            (2, Value::Len(id)) => view.span_id = SpanId::new(id),
+            (4, Value::Len(id)) => {
+                view.parent_id = SpanId::new(id);
+                bad_parent = !matches!(id.len(), 0 | 8);
+            }
+            (3, Value::Len(state)) => view.trace_state = state,
+            (5, Value::Len(name)) => view.name = name,
+            (6, Value::Varint(kind)) => view.kind = kind,
+            (7, Value::Fixed64(time)) => view.start = time,
+            (8, Value::Fixed64(time)) => view.end = time,
+            (11, Value::Len(content)) => event(content),
+            (15, Value::Len(status)) => read_status(status, &mut view),
+            (16, Value::Fixed32(flags)) => view.flags = flags,
+            _ => {}
+        }
+    }
+    view.bad_ids = view.span_id.is_none() || bad_parent;
+    view
+}
+
+// Two status messages merge field by field, as protobuf has it.
+fn read_status<'a>(status: &'a [u8], view: &mut SpanView<'a>) {
+    for field in Fields::new(status) {
+        match (field.number, field.value) {
+            (2, Value::Len(message)) => view.status_message = message,
+            (3, Value::Varint(code)) => {
+                view.status = match code {
+                    1 => StatusCode::Ok,
+                    2 => StatusCode::Error,
+                    _ => StatusCode::Unset,
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// An attribute: its key and its value, still encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct KeyValue<'a> {
+    /// The key; empty where absent.
+    pub key: &'a [u8],
+    /// The encoded `AnyValue`; empty where absent.
+    pub value: &'a [u8],
+}
+
+impl<'a> KeyValue<'a> {
+    /// Reads an encoded `KeyValue`. Of a repeated value the last one counts.
+    #[inline]
+    pub fn read(pair: &'a [u8]) -> KeyValue<'a> {
+        let mut out = KeyValue::default();
+        for field in Fields::new(pair) {
+            match (field.number, field.value) {
+                (1, Value::Len(key)) => out.key = key,
+                // An empty message set again changes nothing.
+                (2, Value::Len(value)) if !value.is_empty() => out.value = value,
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// The value, decoded one level.
+    #[inline]
+    pub fn any(&self) -> Any<'a> {
+        Any::read(self.value)
+    }
+}
+
+/// An `AnyValue`, decoded one level.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Any<'a> {
+    /// No value set.
+    #[default]
+    None,
+    /// A string. One that is not UTF-8 reads as [`Any::Bytes`].
+    Str(&'a str),
+    /// A boolean.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A double.
+    Double(f64),
+    /// An encoded `ArrayValue`.
+    Array(&'a [u8]),
+    /// An encoded `KeyValueList`.
+    Kvlist(&'a [u8]),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Any<'a> {
+    /// Reads an encoded `AnyValue`. Where it is set twice, the last one counts.
+    #[inline]
+    pub fn read(value: &'a [u8]) -> Any<'a> {
+        let mut out = Any::None;
+        for field in Fields::new(value) {
+            out = match (field.number, field.value) {
+                (1, Value::Len(text)) => std::str::from_utf8(text).map_or(Any::Bytes(text), Any::Str),
+                (2, Value::Varint(n)) => Any::Bool(n != 0),
+                (3, Value::Varint(n)) => Any::Int(n as i64),
+                (4, Value::Fixed64(bits)) => Any::Double(f64::from_bits(bits)),
+                (5, Value::Len(array)) => Any::Array(array),
+                (6, Value::Len(list)) => Any::Kvlist(list),
+                (7, Value::Len(bytes)) => Any::Bytes(bytes),
+                _ => out,
+            };
+        }
+        out
+    }
+
+    /// The string, if it is one.
+    pub fn as_str(&self) -> Option<&'a str> {
+        match *self {
+            Any::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The values of an array; nothing for any other kind.
+    pub fn elements(&self) -> impl Iterator<Item = Any<'a>> + use<'a> {
+        let array = if let Any::Array(array) = *self { array } else { &[] };
+        len_fields(array, 1).map(Any::read)
+    }
+
+    /// The entries of a key-value list; nothing for any other kind.
+    pub fn entries(&self) -> impl Iterator<Item = KeyValue<'a>> + use<'a> {
+        let list = if let Any::Kvlist(list) = *self { list } else { &[] };
+        len_fields(list, 1).map(KeyValue::read)
+    }
+}
+
+fn len_fields<'a>(message: &'a [u8], number: u32) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    Fields::new(message).filter_map(move |field| match field.value {
+        Value::Len(content) if field.number == number => Some(content),
+        _ => None,
+    })
+}
+
+/// An event of a span.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventView<'a> {
+    /// Name.
+    pub name: &'a [u8],
+    /// Time, Unix nanoseconds.
+    pub time: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> EventView<'a> {
+    /// Reads an encoded `Span.Event`.
+    pub fn read(bytes: &'a [u8]) -> EventView<'a> {
+        let mut view = EventView { bytes, ..EventView::default() };
+        for field in Fields::new(bytes) {
+            match (field.number, field.value) {
+                (1, Value::Fixed64(time)) => view.time = time,
+                (2, Value::Len(name)) => view.name = name,
+                _ => {}
+            }
+        }
+        view
+    }
+
+    /// Its attributes.
+    pub fn attributes(&self) -> impl Iterator<Item = KeyValue<'a>> + use<'a> {
+        len_fields(self.bytes, 3).map(KeyValue::read)
+    }
+}
+
+/// The trace id of an encoded span or log record, without reading the rest.
+pub fn trace_id(signal: Signal, item: &[u8]) -> Option<TraceId> {
+    let number = match signal {
+        Signal::Traces => 1,
+        Signal::Logs => 9,
+        Signal::Metrics => return None,
+    };
+    // The id of a span stands first in practice, but it may stand anywhere, and the last one counts.
+    len_fields(item, number).last().and_then(TraceId::new)
+}
+
+/// Number of the `attributes` field of an item of `signal`.
+pub const fn attributes_field(signal: Signal) -> u32 {
+    match signal {
+        Signal::Traces => 9,
+        Signal::Logs => 6,
+        Signal::Metrics => 12,
+    }
+}

@@ -1,0 +1,5 @@
+//! What must not leave.
+
+mod redacted;
+
+pub use redacted::Redacted;
