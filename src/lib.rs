@@ -17,3 +17,5 @@ pub mod sample;
 pub mod redact;
 
 pub mod forward;
+
+pub mod live;
