@@ -34,7 +34,8 @@ fn id(bytes: usize) -> impl Strategy<Value = Vec<u8>> {
 
 /// Every double, but of the many that are no number only the one JSON can say.
 fn double() -> impl Strategy<Value = f64> {
-    prop_oneof![Just(0.0), Just(-0.0), any::<u64>().prop_map(f64::from_bits)].prop_map(|number: f64| if number.is_nan() { f64::NAN } else { number })
+    prop_oneof![Just(0.0), Just(-0.0), any::<u64>().prop_map(f64::from_bits)]
+        .prop_map(|number: f64| if number.is_nan() { f64::NAN } else { number })
 }
 
 fn value() -> impl Strategy<Value = AnyValue> {
@@ -89,9 +90,13 @@ fn scope() -> impl Strategy<Value = Option<InstrumentationScope>> {
 }
 
 fn span() -> impl Strategy<Value = Span> {
-    let event = (any::<u64>(), text(), attributes(), any::<u32>()).prop_map(|(time_unix_nano, name, attributes, dropped_attributes_count)| {
-        Event { time_unix_nano, name, attributes, dropped_attributes_count }
-    });
+    let event =
+        (any::<u64>(), text(), attributes(), any::<u32>()).prop_map(|(time_unix_nano, name, attributes, dropped_attributes_count)| Event {
+            time_unix_nano,
+            name,
+            attributes,
+            dropped_attributes_count,
+        });
     let link = (id(16), id(8), text(), attributes(), any::<u32>(), any::<u32>()).prop_map(
         |(trace_id, span_id, trace_state, attributes, dropped_attributes_count, flags)| Link {
             trace_id,
@@ -131,8 +136,12 @@ fn span() -> impl Strategy<Value = Span> {
 
 fn traces() -> impl Strategy<Value = ExportTraceServiceRequest> {
     let scoped = (scope(), few(span()), text()).prop_map(|(scope, spans, schema_url)| ScopeSpans { scope, spans, schema_url });
-    few((resource(), few(scoped), text()).prop_map(|(resource, scope_spans, schema_url)| ResourceSpans { resource, scope_spans, schema_url }))
-        .prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
+    few((resource(), few(scoped), text()).prop_map(|(resource, scope_spans, schema_url)| ResourceSpans {
+        resource,
+        scope_spans,
+        schema_url,
+    }))
+    .prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
 }
 
 fn logs() -> impl Strategy<Value = ExportLogsServiceRequest> {
@@ -170,8 +179,10 @@ fn exemplars() -> impl Strategy<Value = Vec<Exemplar>> {
 }
 
 fn numbers() -> impl Strategy<Value = Vec<NumberDataPoint>> {
-    let value =
-        option::of(prop_oneof![double().prop_map(number_data_point::Value::AsDouble), any::<i64>().prop_map(number_data_point::Value::AsInt)]);
+    let value = option::of(prop_oneof![
+        double().prop_map(number_data_point::Value::AsDouble),
+        any::<i64>().prop_map(number_data_point::Value::AsInt)
+    ]);
     few((attributes(), any::<u64>(), any::<u64>(), exemplars(), any::<u32>(), value).prop_map(
         |(attributes, start_time_unix_nano, time_unix_nano, exemplars, flags, value)| NumberDataPoint {
             attributes,
@@ -268,8 +279,11 @@ fn metrics() -> impl Strategy<Value = ExportMetricsServiceRequest> {
         data,
     });
     let scoped = (scope(), few(metric), text()).prop_map(|(scope, metrics, schema_url)| ScopeMetrics { scope, metrics, schema_url });
-    few((resource(), few(scoped), text())
-        .prop_map(|(resource, scope_metrics, schema_url)| ResourceMetrics { resource, scope_metrics, schema_url }))
+    few((resource(), few(scoped), text()).prop_map(|(resource, scope_metrics, schema_url)| ResourceMetrics {
+        resource,
+        scope_metrics,
+        schema_url,
+    }))
     .prop_map(|resource_metrics| ExportMetricsServiceRequest { resource_metrics })
 }
 

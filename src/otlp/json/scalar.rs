@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn what_is_no_integer_or_does_not_fit_is_none() {
-        for json in ["1.5", "\"\"", "\" 7\"", "\"7 \"", "\"+7\"", "\"0x7\"", "\"7e\"", "\"--7\"", "\"-\"", "true", "null", "1e400", "\"NaN\""] {
+        for json in
+            ["1.5", "\"\"", "\" 7\"", "\"7 \"", "\"+7\"", "\"0x7\"", "\"7e\"", "\"--7\"", "\"-\"", "true", "null", "1e400", "\"NaN\""]
+        {
             assert_eq!(read(json).integer::<i64>(), None, "{json}");
         }
         assert_eq!(read("-1").integer::<u64>(), None);

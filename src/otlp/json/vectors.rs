@@ -87,6 +87,15 @@ fn every_field_is_read_and_written() {
 }
 
 #[test]
+fn white_space_means_nothing() {
+    for (signal, json) in FULL {
+        let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap();
+        let spread = pretty.replace('\n', "\r\n\t ").replace(',', " ,");
+        assert_eq!(to_protobuf(signal, spread.as_bytes()), to_protobuf(signal, json.as_bytes()));
+    }
+}
+
+#[test]
 fn real_requests_read_as_in_the_reference_implementation() {
     macro_rules! fixture {
         ($name:literal) => {
@@ -136,7 +145,8 @@ fn ids_are_hex_in_either_case() {
 #[test]
 fn a_bad_id_is_named_by_its_path() {
     // The last one is the same id in base64, as plain proto3 JSON would have it.
-    for id in ["abc", "5B8EFFF798038103D269B633813FC60", "5B8EFFF798038103D269B633813FC60Z", "eee19b7ec3c1b174", "W47/95gDgQPSabYzgT/GDA=="] {
+    for id in ["abc", "5B8EFFF798038103D269B633813FC60", "5B8EFFF798038103D269B633813FC60Z", "eee19b7ec3c1b174", "W47/95gDgQPSabYzgT/GDA=="]
+    {
         let body = format!(r#"{{"resourceSpans":[{{}},{{"scopeSpans":[{{"spans":[{{}},{{}},{{"name":"n","traceId":"{id}"}}]}}]}}]}}"#);
         assert_eq!(
             where_and_what(to_protobuf(Signal::Traces, body.as_bytes())),
@@ -145,7 +155,10 @@ fn a_bad_id_is_named_by_its_path() {
     }
     assert_eq!(where_and_what(span_in(r#""spanId":12"#)), format!("{IN_SPAN}.spanId: expected 16 hexadecimal digits"));
     assert_eq!(where_and_what(span_in(r#""parentSpanId":"00""#)), format!("{IN_SPAN}.parentSpanId: expected 16 hexadecimal digits"));
-    assert_eq!(where_and_what(span_in(r#""links":[{"traceId":"0"}]"#)), format!("{IN_SPAN}.links[0].traceId: expected 32 hexadecimal digits"));
+    assert_eq!(
+        where_and_what(span_in(r#""links":[{"traceId":"0"}]"#)),
+        format!("{IN_SPAN}.links[0].traceId: expected 32 hexadecimal digits")
+    );
     assert!(log_in(r#""traceId":"00""#).is_err());
     assert!(number_in(r#""exemplars":[{"spanId":"00"}]"#).is_err());
 }
@@ -155,7 +168,10 @@ fn integers_are_numbers_or_strings_and_never_pass_through_a_double() {
     for number in ["1544712660000000001", "\"1544712660000000001\"", "1544712660000000001.0", "\"1544712660000000001\""] {
         assert_eq!(span(&format!(r#""startTimeUnixNano":{number}"#)).start_time_unix_nano, 1_544_712_660_000_000_001);
         assert_eq!(value(&format!(r#"{{"intValue":{number}}}"#)), Some(Value::IntValue(1_544_712_660_000_000_001)));
-        assert_eq!(number_in(&format!(r#""asInt":{number}"#)).unwrap().value, Some(number_data_point::Value::AsInt(1_544_712_660_000_000_001)));
+        assert_eq!(
+            number_in(&format!(r#""asInt":{number}"#)).unwrap().value,
+            Some(number_data_point::Value::AsInt(1_544_712_660_000_000_001))
+        );
         assert_eq!(histogram_in(&format!(r#""bucketCounts":[1,{number}]"#)).unwrap().bucket_counts, [1, 1_544_712_660_000_000_001]);
     }
     for number in ["7", "\"7\"", "7.0", "0.7e1"] {
@@ -194,7 +210,10 @@ fn an_enum_is_a_number_or_a_name() {
         other => panic!("{other:?}"),
     }
     for name in ["\"CLIENT\"", "\"span_kind_client\"", "\"\"", "[3]", "true"] {
-        assert_eq!(where_and_what(span_in(&format!(r#""kind":{name}"#))), format!("{IN_SPAN}.kind: expected the number or name of a span kind"));
+        assert_eq!(
+            where_and_what(span_in(&format!(r#""kind":{name}"#))),
+            format!("{IN_SPAN}.kind: expected the number or name of a span kind")
+        );
     }
 }
 
@@ -389,18 +408,33 @@ fn a_wrong_type_anywhere_is_an_error_or_ignored_and_never_quoted() {
             }
         });
     }
-    for (field, junk) in [("name", "7"), ("name", "7.5"), ("name", "{}"), ("attributes", "{}"), ("attributes", "7.5"), ("attributes", "\"\""), ("status", "[]"), ("status", "7.5"), ("status", "7")] {
+    for (field, junk) in [
+        ("name", "7"),
+        ("name", "7.5"),
+        ("name", "{}"),
+        ("attributes", "{}"),
+        ("attributes", "7.5"),
+        ("attributes", "\"\""),
+        ("status", "[]"),
+        ("status", "7.5"),
+        ("status", "7"),
+    ] {
         assert!(span_in(&format!(r#""{field}":{junk}"#)).is_err(), "{field}: {junk}");
     }
     assert_eq!(where_and_what(span_in(r#""status":1.5"#)), format!("{IN_SPAN}.status: expected an object"));
     assert_eq!(where_and_what(span_in(r#""events":1.5"#)), format!("{IN_SPAN}.events: expected a list"));
     assert_eq!(where_and_what(span_in(r#""events":[1.5]"#)), format!("{IN_SPAN}.events[0]: expected an object"));
-    assert_eq!(where_and_what(value_in(r#"{"boolValue":"true"}"#)), format!("{IN_SPAN}.attributes[0].value.boolValue: expected true or false"));
+    assert_eq!(
+        where_and_what(value_in(r#"{"boolValue":"true"}"#)),
+        format!("{IN_SPAN}.attributes[0].value.boolValue: expected true or false")
+    );
 }
 
 #[test]
 fn a_secret_key_is_not_quoted_either() {
-    for body in [format!(r#"{{"{CANARY}":}}"#), format!(r#"{{"{CANARY}":[{{"{CANARY}":tru"#), format!(r#"{{"a":"{CANARY}"#), CANARY.to_owned()] {
+    for body in
+        [format!(r#"{{"{CANARY}":}}"#), format!(r#"{{"{CANARY}":[{{"{CANARY}":tru"#), format!(r#"{{"a":"{CANARY}"#), CANARY.to_owned()]
+    {
         let error = to_protobuf(Signal::Logs, body.as_bytes()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(CANARY), "{error}");
     }
