@@ -6,6 +6,7 @@
 
 pub mod append;
 pub mod edit;
+pub mod json;
 pub mod regroup;
 pub mod request;
 pub mod schema;
