@@ -99,7 +99,9 @@ fn untyped<'de, V: Visitor<'de>>(text: &'de str, words: bool, visitor: V) -> Res
 fn not_whole(text: &str, found: Found, least: i128, most: i128) -> Error {
     let range = || format!("expected a whole number from {least} to {most}, found {text}");
     match text.parse::<i128>() {
-        Ok(value) if value < 0 && least == 0 => de::Error::custom(format_args!("{value} is negative; expected a whole number of 0 or more")),
+        Ok(value) if value < 0 && least == 0 => {
+            de::Error::custom(format_args!("{value} is negative; expected a whole number of 0 or more"))
+        }
         Ok(_) => de::Error::custom(range()),
         Err(_) => Error::wrong(found, "a whole number"),
     }
@@ -248,7 +250,9 @@ impl<'de> de::Deserializer<'de> for De<'de> {
                 match (live.next(), live.next()) {
                     (Some((key, node)), None) => visitor.visit_enum(Variant { key, content: De { node, pass: self.pass } }),
                     (None, _) => Err(Error::wrong(Found::Nothing, &one_of(names))),
-                    (Some(_), Some(_)) => Err(de::Error::custom(format_args!("has more than one key; write exactly one of {}", names.join(", ")))),
+                    (Some(_), Some(_)) => {
+                        Err(de::Error::custom(format_args!("has more than one key; write exactly one of {}", names.join(", "))))
+                    }
                 }
             }
             Kind::Null | Kind::Seq(_) => Err(Error::wrong(self.found(), &one_of(names))),

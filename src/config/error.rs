@@ -32,7 +32,10 @@ pub(super) enum ErrorKind {
 #[derive(Debug)]
 pub(super) enum Found {
     /// A text, and where in memory it lies: the tree lends its texts, so this finds the place again.
-    Text { text: String, address: usize },
+    Text {
+        text: String,
+        address: usize,
+    },
     /// A number or truth value, as it would be written.
     Plain(String),
     Nothing,

@@ -5,6 +5,7 @@
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -63,7 +64,9 @@ impl ExporterId {
             return Err(IdError::UnknownKind(kind.to_owned()));
         }
         match name {
-            Some(name) if name.trim().is_empty() => Err(IdError::Say(format!("no name after \"{kind}/\"; add one, or leave the slash out"))),
+            Some(name) if name.trim().is_empty() => {
+                Err(IdError::Say(format!("no name after \"{kind}/\"; add one, or leave the slash out")))
+            }
             Some(name) if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/')) => {
                 Err(IdError::Say("a name is made of letters, digits and _ - . /".to_owned()))
             }
@@ -128,10 +131,8 @@ impl<'de, X: Deserialize<'de>> Deserialize<'de> for Exporters<X> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Exporters<X>, A::Error> {
                 let kinds = kinds_of::<'de, X>();
-                let mut exporters: Vec<Exporter<X>> = Vec::new();
-                loop {
-                    let taken: Vec<String> = exporters.iter().map(|exporter| exporter.id.to_string()).collect();
-                    let Some(id) = map.next_key_seed(Id { kinds, taken: &taken })? else { break };
+                let (mut exporters, mut taken) = (Vec::new(), HashSet::new());
+                while let Some(id) = map.next_key_seed(Id { kinds, taken: &mut taken })? {
                     let config = map.next_value_seed(Tagged { kind: &id.kind, content: PhantomData::<X> })?;
                     exporters.push(Exporter { id, config });
                 }
@@ -145,7 +146,7 @@ impl<'de, X: Deserialize<'de>> Deserialize<'de> for Exporters<X> {
 /// Reads a key, so that what is wrong with it is reported at the key.
 struct Id<'a> {
     kinds: &'static [&'static str],
-    taken: &'a [String],
+    taken: &'a mut HashSet<String>,
 }
 
 impl<'de> DeserializeSeed<'de> for Id<'_> {
@@ -156,7 +157,7 @@ impl<'de> DeserializeSeed<'de> for Id<'_> {
             IdError::UnknownKind(kind) => de::Error::unknown_variant(&kind, self.kinds),
             IdError::Say(message) => de::Error::custom(message),
         })?;
-        if self.taken.contains(&id.to_string()) {
+        if !self.taken.insert(id.to_string()) {
             return Err(de::Error::custom(format_args!("\"{id}\" is already there under its other spelling")));
         }
         Ok(id)
@@ -193,7 +194,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for TaggedDeserializer<'_, D> 
         self.content.deserialize_any(visitor)
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(self, name: &'static str, fields: &'static [&'static str], visitor: V) -> Result<V::Value, D::Error> {
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
         self.content.deserialize_struct(name, fields, visitor)
     }
 

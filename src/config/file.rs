@@ -14,7 +14,9 @@ use serde::Deserialize;
 #[serde(
     deny_unknown_fields,
     default,
-    bound(deserialize = "Rx: Deserialize<'de> + Default, En: Deserialize<'de> + Default, Re: Deserialize<'de> + Default, Sa: Deserialize<'de> + Default, Ex: Deserialize<'de>")
+    bound(
+        deserialize = "Rx: Deserialize<'de> + Default, En: Deserialize<'de> + Default, Re: Deserialize<'de> + Default, Sa: Deserialize<'de> + Default, Ex: Deserialize<'de>"
+    )
 )]
 pub struct File<Rx, En, Re, Sa, Ex> {
     /// Where spans come in.

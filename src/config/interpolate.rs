@@ -31,9 +31,10 @@ pub(super) fn expand(root: &mut Node, outside: &Outside<'_>, problems: &mut Vec<
             return;
         }
         let (written, plain) = (text.clone(), *plain);
-        match expand_text(&written, node.at, outside) {
+        match expand_text(&written, node.at, outside, path.sounds_secret()) {
             Ok(done) => {
-                let is_null = plain && done.text.is_empty() && !done.masked.is_empty();
+                // A variable set to nothing sets nothing, in quotes or not: `{ }` and `[ ]` force the quotes.
+                let is_null = done.text.is_empty();
                 if done.anything {
                     node.expanded = Some(Expanded { written, masked: done.masked, secrets: done.secrets });
                 }
@@ -70,7 +71,7 @@ struct Failure {
     suggestion: Option<String>,
 }
 
-fn expand_text(written: &str, at: Position, outside: &Outside<'_>) -> Result<Done, Vec<Failure>> {
+fn expand_text(written: &str, at: Position, outside: &Outside<'_>, hidden: bool) -> Result<Done, Vec<Failure>> {
     let mut done = Done { text: String::new(), masked: String::new(), secrets: Vec::new(), anything: false };
     let (mut rest, mut failures) = (written, Vec::new());
     while let Some((before, after)) = rest.split_once('$') {
@@ -90,7 +91,7 @@ fn expand_text(written: &str, at: Position, outside: &Outside<'_>) -> Result<Don
             failures.push(Failure { expression: "${".to_owned(), message, suggestion: None });
             break;
         };
-        match evaluate(expression, at, outside) {
+        match evaluate(expression, at, outside, hidden) {
             Ok(Value::Outside(value)) => {
                 done.text.push_str(&value);
                 done.masked.push_str(MASK);
@@ -124,12 +125,15 @@ enum Value<'a> {
     Default(&'a str),
 }
 
-fn evaluate<'a>(expression: &'a str, at: Position, outside: &Outside<'_>) -> Result<Value<'a>, (String, Option<String>)> {
+fn evaluate<'a>(expression: &'a str, at: Position, outside: &Outside<'_>, hidden: bool) -> Result<Value<'a>, (String, Option<String>)> {
     if let Some(variable) = expression.strip_prefix("env:") {
         let (name, default) = match variable.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (variable, None),
         };
+        if hidden && !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(("an expression here does not name an environment variable".to_owned(), None));
+        }
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err((format!("\"{}\" is not the name of an environment variable", Shown(name)), None));
         }
@@ -148,7 +152,12 @@ fn evaluate<'a>(expression: &'a str, at: Position, outside: &Outside<'_>) -> Res
         let directory = outside.directories.get(at.source).map(std::path::PathBuf::as_path).unwrap_or(std::path::Path::new(""));
         return read_file(&directory.join(path)).map(Value::Outside).map_err(|message| (message, None));
     }
-    let message = format!("\"${{{}}}\" is none of ${{env:NAME}}, ${{env:NAME:-default}} and ${{file:path}}; write \"$$\" for a plain dollar sign", Shown(expression));
+    let rule = "${env:NAME}, ${env:NAME:-default} and ${file:path}; write \"$$\" for a plain dollar sign";
+    // It may be part of a password.
+    if hidden {
+        return Err((format!("an expression here is none of {rule}"), None));
+    }
+    let message = format!("\"${{{}}}\" is none of {rule}", Shown(expression));
     let is_name = !expression.is_empty() && expression.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     Err((message, is_name.then(|| format!("${{env:{expression}}}"))))
 }

@@ -6,10 +6,11 @@
 use super::de::{De, Pass, address};
 use super::interpolate::{self, Env, Outside};
 use super::locate::{Verdict, judge};
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, Words};
 use super::tree::{Key, Kind, MASK, Node, Path, Position, Segment, Shown, Source, Tree, next_segment};
 use super::yaml;
 use serde::de::DeserializeOwned;
+use std::collections::HashMap;
 use std::env::VarError;
 use std::io::Read;
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ use std::path::PathBuf;
 const MOST_PROBLEMS: usize = 50;
 /// Most reads of one tree; each one reports, prunes or reinterprets at least one value.
 const MOST_READS: usize = 2_000;
+/// Most values read over all reads of one tree: about a second's work.
+const MOST_VALUES: usize = 10_000_000;
 
 /// Where a config comes from: files, then single settings that go before them.
 pub struct Sources {
@@ -119,11 +122,21 @@ impl Findings<'_> {
     }
 }
 
+/// Whether something at or below `path`, or on the way to it, was reported and left out.
 fn is_incomplete(tree: &Tree, path: &str) -> bool {
     let (found, node) = tree.resolve(path);
-    let mut incomplete = (0..=found.0.len()).any(|n| tree.root.get(&Path(found.0.iter().take(n).cloned().collect())).is_some_and(|n| n.pruned.is_some()));
-    if !found.0.is_empty() {
-        node.walk(&mut Path::default(), &mut |_, node| incomplete |= node.pruned.is_some());
+    let on_the_way = |steps: usize| tree.root.get(&Path(found.0.iter().take(steps).cloned().collect()));
+    let mut incomplete = (0..=found.0.len()).any(|steps| on_the_way(steps).is_some_and(|node| node.pruned.is_some()));
+    let shown = found.to_string();
+    match path.strip_prefix(&shown).unwrap_or("").trim_start_matches('.') {
+        "" => node.walk(&mut Path::default(), &mut |_, node| incomplete |= node.pruned.is_some()),
+        // Not there: was it left out under a misspelt name?
+        rest => {
+            let next = rest.split(['.', '[']).next().unwrap_or(rest);
+            if let Kind::Map(entries) = &node.kind {
+                incomplete |= entries.iter().any(|(_, node)| node.pruned.as_ref().is_some_and(|why| why.stands_for == next));
+            }
+        }
     }
     incomplete
 }
@@ -269,8 +282,9 @@ fn merge(base: &mut Node, over: Node) {
     match (&mut base.kind, over.kind) {
         (Kind::Map(entries), Kind::Map(more)) => {
             base.at = over.at;
+            let places: HashMap<String, usize> = entries.iter().enumerate().map(|(index, (key, _))| (key.name.clone(), index)).collect();
             for (key, node) in more {
-                match entries.iter_mut().find(|(own, _)| own.name == key.name) {
+                match places.get(&key.name).and_then(|index| entries.get_mut(*index)) {
                     Some((own, below)) => {
                         own.at = key.at;
                         merge(below, node);
@@ -280,7 +294,7 @@ fn merge(base: &mut Node, over: Node) {
             }
         }
         // An empty file changes nothing.
-        (Kind::Map(_), Kind::Null) if base.at == Position::default() => base.at = over.at,
+        (Kind::Map(_), Kind::Null) if base.at.line == 0 => base.at = over.at,
         (_, kind) => *base = Node { kind, ..over },
     }
 }
@@ -325,7 +339,9 @@ fn set_below(node: &mut Node, rest: &str, value: Node, depth: usize) -> Result<(
                 entries.push((Key { name: name.clone(), at: value.at }, Node::new(Kind::Null, value.at)));
             }
             Kind::Map(_) => {}
-            Kind::Null | Kind::Scalar { .. } | Kind::Seq(_) => return Err(format!("\"{}\" cannot be set: what holds it is no section", Shown(name))),
+            Kind::Null | Kind::Scalar { .. } | Kind::Seq(_) => {
+                return Err(format!("\"{}\" cannot be set: what holds it is no section", Shown(name)));
+            }
         }
     }
     let Some(child) = node.child_mut(&segment) else {
@@ -340,11 +356,16 @@ fn set_below(node: &mut Node, rest: &str, value: Node, depth: usize) -> Result<(
 
 /// Reads until nothing new is wrong. `None` if even the rest cannot be read.
 fn read_tree<T: DeserializeOwned>(root: &mut Node, problems: &mut Vec<Problem>) -> Option<T> {
-    for _ in 0..MOST_READS {
+    let mut values = 1;
+    root.each_mut(&mut |_| values += 1);
+    let reads = (MOST_VALUES / values).clamp(2 * MOST_PROBLEMS, MOST_READS);
+    for _ in 0..reads {
         let pass = Pass::default();
         let outcome = T::deserialize(De { node: root, pass: &pass });
         let secrets = pass.secrets.take();
-        root.walk_mut(&mut Path::default(), &mut |_, node| node.secret |= secrets.contains(&address(node)));
+        if !secrets.is_empty() {
+            root.each_mut(&mut |node| node.secret |= secrets.contains(&address(node)));
+        }
         let error = match outcome {
             Ok(value) => return Some(value),
             Err(error) => error,
@@ -381,7 +402,12 @@ fn collect_secrets(path: &Path, node: &Node, secrets: &mut Vec<String>) {
 /// Takes secrets out of a message, whatever the reader of the value has put into it.
 fn scrub(problem: &mut Problem, tree: &Tree, secrets: &[String]) {
     /// A shorter one is found in any sentence by chance; it matters only in what is said of its own place.
-    const TELLING: usize = 4;
+    const TELLING: usize = 8;
+    /// So much of a secret in what is said of its own place gives too much of it away.
+    const PART: usize = 4;
+    if problem.words == Words::Ours {
+        return;
+    }
     let mut own = Vec::new();
     if let Some(node) = tree.root.get(&problem.path) {
         node.walk(&mut problem.path.clone(), &mut |path, node| collect_secrets(path, node, &mut own));
@@ -390,19 +416,38 @@ fn scrub(problem: &mut Problem, tree: &Tree, secrets: &[String]) {
     for secret in own.iter().chain(everywhere) {
         let escaped = format!("{secret:?}");
         for form in [secret.as_str(), escaped.trim_matches('"'), &Shown(secret).to_string()] {
-            problem.message = problem.message.replace(form, MASK);
+            problem.message = mask(&problem.message, form, secret.chars().count() >= TELLING);
         }
         if problem.suggestion.as_ref().is_some_and(|suggestion| suggestion.contains(secret.as_str())) {
             problem.suggestion = None;
         }
     }
+    if problem.words == Words::Checks {
+        return;
+    }
     // A reader may also have taken it apart or changed its case.
     let message: Vec<char> = problem.message.to_lowercase().chars().collect();
     let leaks = |secret: &String| {
         let secret: Vec<char> = secret.to_lowercase().chars().collect();
-        secret.windows(TELLING).any(|part| part.iter().all(|c| c.is_alphanumeric()) && message.windows(TELLING).any(|window| window == part))
+        secret.windows(PART).any(|part| part.iter().all(|c| c.is_alphanumeric()) && message.windows(PART).any(|window| window == part))
     };
     if own.iter().any(leaks) {
         problem.message = "the value is not valid here; it is not shown, because it is secret".to_owned();
     }
+}
+
+/// Puts the mask over each `form`: where it stands alone, or, if it is telling, even inside a word.
+fn mask(message: &str, form: &str, telling: bool) -> String {
+    if form.is_empty() {
+        return message.to_owned();
+    }
+    let (mut masked, mut rest) = (String::new(), message);
+    while let Some((before, after)) = rest.split_once(form) {
+        let in_word =
+            masked.chars().chain(before.chars()).next_back().is_some_and(char::is_alphanumeric) || after.starts_with(char::is_alphanumeric);
+        masked.push_str(before);
+        masked.push_str(if telling || !in_word { MASK } else { form });
+        rest = after;
+    }
+    masked + rest
 }

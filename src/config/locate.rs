@@ -6,7 +6,7 @@
 
 use super::de::{Pass, address};
 use super::error::{Error, ErrorKind, Found};
-use super::problem::Problem;
+use super::problem::{Problem, Words};
 use super::tree::{Kind, Node, Path, Pruned, Reading, Segment, Shown};
 
 /// What to do about an error.
@@ -91,7 +91,9 @@ fn find_below(kind: &ErrorKind, node: &Node, buffered: bool) -> Option<(Path, bo
             value(find_text(node, name, *address)).or_else(|| find_key(node, name, *address).map(|path| (path, true)))
         }
         ErrorKind::Custom(message) => value(find_only(node, |node| match &node.kind {
-            Kind::Scalar { text, .. } if !text.is_empty() => message.contains(&format!("\"{text}\"")) || message.split(' ').next() == Some(text),
+            Kind::Scalar { text, .. } if !text.is_empty() => {
+                message.contains(&format!("\"{text}\"")) || message.split(' ').next() == Some(text)
+            }
             _ => false,
         })),
         ErrorKind::MissingField(_) | ErrorKind::DuplicateField(_) | ErrorKind::Length { .. } => None,
@@ -169,12 +171,18 @@ fn other_reading(kind: &ErrorKind, node: &Node) -> Option<Reading> {
     match (&node.kind, found, node.reading) {
         (Kind::Scalar { .. }, Found::Plain(_), Reading::AsWritten) if expected.contains("string") => Some(Reading::Text),
         (Kind::Scalar { text, .. }, Found::Text { .. }, Reading::AsWritten | Reading::Text) => {
-            let numeric = matches!(expected.as_str(), "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" | "f32" | "f64");
+            let numeric = matches!(
+                expected.as_str(),
+                "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" | "f32" | "f64"
+            );
             let number = numeric && text.parse::<f64>().is_ok();
-            let flag = expected == "a boolean" && matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off" | "true" | "false");
+            let flag =
+                expected == "a boolean" && matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off" | "true" | "false");
             (number || flag).then_some(Reading::Typed)
         }
-        (Kind::Null, Found::Nothing, Reading::AsWritten) if expected.starts_with("struct ") || expected == "a map" => Some(Reading::EmptyMap),
+        (Kind::Null, Found::Nothing, Reading::AsWritten) if expected.starts_with("struct ") || expected == "a map" => {
+            Some(Reading::EmptyMap)
+        }
         (Kind::Null, Found::Nothing, Reading::AsWritten) if expected == "a sequence" => Some(Reading::EmptySeq),
         _ => None,
     }
@@ -204,10 +212,14 @@ fn consequence_of(kind: &ErrorKind, node: &Node) -> Option<Path> {
     });
     match kind {
         ErrorKind::MissingField(name) => {
-            let is_read = |path: &Path| (0..=path.0.len()).all(|n| node.get(&Path(path.0.iter().take(n).cloned().collect())).is_some_and(|n| n.pruned.is_none()));
+            let is_read = |path: &Path| {
+                (0..=path.0.len()).all(|n| node.get(&Path(path.0.iter().take(n).cloned().collect())).is_some_and(|n| n.pruned.is_none()))
+            };
             pruned.into_iter().find(|(path, why)| why.stands_for == *name && is_read(path)).map(|(path, _)| path)
         }
-        ErrorKind::Custom(_) | ErrorKind::Length { .. } | ErrorKind::Type { found: Found::Nothing, .. } if !pruned.is_empty() => Some(Path::default()),
+        ErrorKind::Custom(_) | ErrorKind::Length { .. } | ErrorKind::Type { found: Found::Nothing, .. } if !pruned.is_empty() => {
+            Some(Path::default())
+        }
         _ => None,
     }
 }
@@ -216,12 +228,16 @@ fn describe(kind: ErrorKind, root: &Node, node: &Node, path: &Path, at_key: bool
     let key = root.key_at(path);
     let by_key = at_key || matches!(kind, ErrorKind::MissingField(_)) || !matches!(node.kind, Kind::Scalar { .. });
     let hidden = !at_key && (node.secret || node.expanded.as_ref().is_some_and(|e| !e.secrets.is_empty()) || path.sounds_secret());
+    let by_reader = matches!(kind, ErrorKind::Custom(_));
     let (message, suggestion) = words(kind, hidden, at_key);
     let mut problem = match key {
         Some(key) if by_key => Problem::new(key.at, path.clone(), message).width(u32::try_from(key.name.chars().count()).unwrap_or(1)),
         _ => Problem::new(node.at, path.clone(), message).width(node.width),
     };
     problem.suggestion = suggestion;
+    if by_reader {
+        problem.words = Words::Readers;
+    }
     if at_key { problem.at_key() } else { problem }
 }
 
@@ -305,7 +321,9 @@ mod tests {
     #[test]
     fn a_slip_of_the_pen_finds_its_name_and_another_word_does_not() {
         let valid = ["decision_wait", "policies", "always_keep", "id"];
-        for (name, meant) in [("decison_wait", "decision_wait"), ("decisionWait", "decision_wait"), ("polices", "policies"), ("alwyas_keep", "always_keep")] {
+        for (name, meant) in
+            [("decison_wait", "decision_wait"), ("decisionWait", "decision_wait"), ("polices", "policies"), ("alwyas_keep", "always_keep")]
+        {
             assert_eq!(nearest(name, &valid), Some(meant), "{name}");
         }
         for name in ["timeout", "x", "", "keep", "policy_order"] {

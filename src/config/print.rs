@@ -28,9 +28,10 @@ fn write(node: &Node, path: &mut Path, indent: usize, out: &mut String) {
         }
         Kind::Seq(items) => {
             for (index, node) in items.iter().enumerate() {
-                out.push_str(&format!("{pad}-"));
                 path.0.push(Segment::Index(index));
-                write_after(node, path, indent, out);
+                let mut item = String::new();
+                write_after(node, path, indent, &mut item);
+                out.push_str(&format!("{pad}- {}", item.trim_start()));
                 path.0.pop();
             }
         }
@@ -77,8 +78,11 @@ fn scalar(node: &Node, path: &Path, out: &mut String) {
 /// A text that YAML reads back as the same.
 fn quoted(text: &str, plain: bool) -> String {
     let text = if text.contains("${") || text.contains("$$") { text.replace('$', "$$") } else { text.to_owned() };
-    let looks_typed = text.parse::<f64>().is_ok() || matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "~");
-    let simple = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | ' ' | '%' | '+' | '@' | '(' | ')' | '\\' | '$' | '*' | '='));
+    let looks_typed = text.parse::<f64>().is_ok()
+        || matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "~");
+    let simple = text.chars().all(|c| {
+        c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | ' ' | '%' | '+' | '@' | '(' | ')' | '\\' | '$' | '*' | '=')
+    });
     let starts = text.chars().next().is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '/' | '.' | '\\') || c == '-' && looks_typed);
     let safe = simple && starts && !text.contains(": ") && !text.ends_with([' ', ':']) && (plain || !looks_typed);
     if safe {

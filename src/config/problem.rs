@@ -13,6 +13,7 @@ pub struct Problem {
     pub(super) path: Path,
     pub(super) message: String,
     pub(super) suggestion: Option<String>,
+    pub(super) words: Words,
     place: Place,
     width: u32,
     file: String,
@@ -27,6 +28,17 @@ enum Place {
     Key,
     /// The text is no YAML; of the whole line nothing is known.
     Syntax,
+}
+
+/// Who wrote a message, and so whether a secret can be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    /// This module, from names and expectations.
+    Ours,
+    /// The type that was read, perhaps from the value.
+    Readers,
+    /// A check after reading, perhaps from the value.
+    Checks,
 }
 
 impl Problem {
@@ -46,6 +58,7 @@ impl Problem {
         if !whole {
             problem.path = Path(vec![super::tree::Segment::Key(path.to_owned())]);
         }
+        problem.words = Words::Checks;
         problem.finish(tree);
         problem
     }
@@ -93,7 +106,17 @@ impl Problem {
     }
 
     pub(super) fn new(at: Position, path: Path, message: impl Into<String>) -> Problem {
-        Problem { at, path, message: message.into(), suggestion: None, place: Place::Value, width: 1, file: String::new(), excerpt: None }
+        Problem {
+            at,
+            path,
+            message: message.into(),
+            suggestion: None,
+            words: Words::Ours,
+            place: Place::Value,
+            width: 1,
+            file: String::new(),
+            excerpt: None,
+        }
     }
 
     pub(super) fn at_key(mut self) -> Problem {
@@ -126,7 +149,10 @@ impl Problem {
         let Some(line) = number.checked_sub(1).and_then(|index| source.lines.get(index)) else { return };
         let shown = match self.place {
             Place::Value => !line_holds_secret(tree, self.at),
-            Place::Key => !line_holds_secret(tree, self.at) && !self.path.0.iter().rev().skip(1).any(|s| matches!(s, super::tree::Segment::Key(k) if sounds_secret(k))),
+            Place::Key => {
+                !line_holds_secret(tree, self.at)
+                    && !self.path.0.iter().rev().skip(1).any(|s| matches!(s, super::tree::Segment::Key(k) if sounds_secret(k)))
+            }
             Place::Syntax => !text_sounds_secret(&source.lines, number),
         };
         self.excerpt = shown.then(|| match self.place {
@@ -164,7 +190,8 @@ impl Problem {
         let text: String = line.chars().skip(first).take(MOST).map(clean).collect();
         let cut = if line.chars().nth(first + MOST).is_some() { "…" } else { "" };
         // Tabs stay tabs in the line of the mark, so that both are as wide.
-        let pad: String = lead.chars().map(|_| ' ').chain(text.chars().take(column - first).map(|c| if c == '\t' { c } else { ' ' })).collect();
+        let pad: String =
+            lead.chars().map(|_| ' ').chain(text.chars().take(column - first).map(|c| if c == '\t' { c } else { ' ' })).collect();
         let room = text.chars().count().saturating_sub(column - first).max(1);
         let mark = "^".repeat(usize::try_from(self.width).unwrap_or(1).clamp(1, room));
         let number = self.at.line;
@@ -200,7 +227,15 @@ fn line_holds_secret(tree: &Tree, at: Position) -> bool {
         if found || !here || !matches!(node.kind, Kind::Scalar { .. }) {
             return;
         }
-        let stands_elsewhere = node.expanded.as_ref().is_some_and(|expanded| expanded.masked == super::tree::MASK);
+        let stands_elsewhere = match (&node.expanded, &node.kind) {
+            (Some(expanded), _) => expanded.masked == super::tree::MASK,
+            // An expression that could not be replaced.
+            (None, Kind::Scalar { text, .. }) => text
+                .strip_prefix("${")
+                .and_then(|text| text.strip_suffix('}'))
+                .is_some_and(|name| (name.starts_with("env:") || name.starts_with("file:")) && !name.contains(['$', '}'])),
+            (None, _) => false,
+        };
         found = (node.secret || path.sounds_secret()) && !stands_elsewhere;
     });
     found
@@ -210,7 +245,8 @@ fn line_holds_secret(tree: &Tree, at: Position) -> bool {
 fn text_sounds_secret(lines: &[String], number: usize) -> bool {
     let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).count();
     let suspicious = |line: &str| {
-        line.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).any(|word| sounds_secret(word) || word.eq_ignore_ascii_case("key"))
+        line.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')))
+            .any(|word| sounds_secret(word) || word.eq_ignore_ascii_case("key"))
     };
     let mut limit = usize::MAX;
     for line in lines.iter().take(number).rev() {

@@ -215,7 +215,10 @@ impl Service {
         }
         for (index, host) in allowed_hosts.iter().enumerate() {
             if host.contains("://") || host.contains('/') || host.is_empty() {
-                findings.problem(&format!("service.admin.allowed_hosts[{index}]"), "a host is a name such as tollgate.example.org, without scheme and path");
+                findings.problem(
+                    &format!("service.admin.allowed_hosts[{index}]"),
+                    "a host is a name such as tollgate.example.org, without scheme and path",
+                );
             }
         }
     }
@@ -252,7 +255,10 @@ fn check_pipeline(name: &str, pipeline: &Pipeline, order: &[&str], exporters: &[
         _ => Vec::new(),
     };
     if pipeline.processors != real {
-        findings.problem(&format!("{path}.processors"), format!("the order cannot be changed; write [{}], or remove service.pipelines", real.join(", ")));
+        findings.problem(
+            &format!("{path}.processors"),
+            format!("the order cannot be changed; write [{}], or remove service.pipelines", real.join(", ")),
+        );
     }
     let mut named: Vec<&str> = pipeline.exporters.iter().map(String::as_str).collect();
     let mut all = exporters.to_vec();

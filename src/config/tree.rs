@@ -138,6 +138,16 @@ impl Node {
         }
     }
 
+    /// The same without the way.
+    pub(super) fn each_mut(&mut self, visit: &mut impl FnMut(&mut Node)) {
+        visit(self);
+        match &mut self.kind {
+            Kind::Map(entries) => entries.iter_mut().for_each(|(_, node)| node.each_mut(visit)),
+            Kind::Seq(items) => items.iter_mut().for_each(|node| node.each_mut(visit)),
+            Kind::Null | Kind::Scalar { .. } => {}
+        }
+    }
+
     /// The same for changing them.
     pub(super) fn walk_mut(&mut self, path: &mut Path, visit: &mut impl FnMut(&Path, &mut Node)) {
         visit(path, self);

@@ -32,7 +32,7 @@ pub(super) fn parse(source: usize, text: &str) -> (Option<Node>, Vec<Problem>) {
         let done = match event {
             Ok((event, span)) => builder.event(event, span),
             Err(error) => {
-                builder.problems.push(syntax_problem(source, &error));
+                builder.problems.push(syntax_problem(source, text, &error));
                 Err(Stop)
             }
         };
@@ -70,7 +70,7 @@ struct Open {
 
 enum What {
     Seq(Vec<Node>),
-    Map { entries: Vec<(Key, Node)>, merged: Vec<Node>, key: Option<Pending> },
+    Map { entries: Vec<(Key, Node)>, lines: HashMap<String, u32>, merged: Vec<Node>, key: Option<Pending> },
 }
 
 enum Pending {
@@ -130,7 +130,9 @@ impl Builder {
                 self.add(node, size)?;
             }
             Event::SequenceStart(_, anchor, tag) => self.start(What::Seq(Vec::new()), anchor, tag, at)?,
-            Event::MappingStart(_, anchor, tag) => self.start(What::Map { entries: Vec::new(), merged: Vec::new(), key: None }, anchor, tag, at)?,
+            Event::MappingStart(_, anchor, tag) => {
+                self.start(What::Map { entries: Vec::new(), lines: HashMap::new(), merged: Vec::new(), key: None }, anchor, tag, at)?
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end()?,
             Event::Alias(anchor) => {
                 if self.expects_key() {
@@ -187,14 +189,15 @@ impl Builder {
 
     fn key(&mut self, name: String, style: ScalarStyle, at: Position) -> Result<(), Stop> {
         let path = self.path.join(Segment::Key(name.clone()));
-        let Some(Open { what: What::Map { entries, key, .. }, .. }) = self.open.last_mut() else { return Err(Stop) };
+        let Some(Open { what: What::Map { lines, key, .. }, .. }) = self.open.last_mut() else { return Err(Stop) };
         if name == "<<" && style == ScalarStyle::Plain {
             *key = Some(Pending::Merge(at));
-        } else if let Some((first, _)) = entries.iter().find(|(other, _)| other.name == name) {
-            let message = format!("\"{}\" is already set in line {}; a key may stand once", Shown(&name), first.at.line);
+        } else if let Some(first) = lines.get(&name) {
+            let message = format!("\"{}\" is already set in line {first}; a key may stand once", Shown(&name));
             self.problems.push(Problem::new(at, path, message).at_key());
             *key = Some(Pending::Skip);
         } else {
+            lines.insert(name.clone(), at.line);
             *key = Some(Pending::Key(Key { name, at }));
         }
         self.charge(at, Size { nodes: 1, height: 0 })
@@ -209,7 +212,7 @@ impl Builder {
 
     fn start(&mut self, what: What, anchor: usize, tag: Option<Cow<'_, Tag>>, at: Position) -> Result<(), Stop> {
         if self.expects_key() {
-            return self.stop(at, "a key must be text, not a list or a map; is a quote or a \"${\" missing before \"{\"?");
+            return self.stop(at, "a key must be text, not a list or a map; put text that starts with a bracket in quotes");
         }
         self.refuse_tag(tag.as_deref(), at);
         if self.open.len() >= MOST_DEEP {
@@ -237,11 +240,11 @@ impl Builder {
         }
         let kind = match open.what {
             What::Seq(items) => Kind::Seq(items),
-            What::Map { mut entries, merged, .. } => {
+            What::Map { mut entries, mut lines, merged, .. } => {
                 for source in merged {
                     if let Kind::Map(more) = source.kind {
                         for (key, node) in more {
-                            if entries.iter().all(|(own, _)| own.name != key.name) {
+                            if lines.insert(key.name.clone(), key.at.line).is_none() {
                                 entries.push((key, node));
                             }
                         }
@@ -270,7 +273,7 @@ impl Builder {
         };
         open.nodes = open.nodes.saturating_add(size.nodes);
         open.height = open.height.max(size.height);
-        let What::Map { entries, merged, key } = &mut open.what else {
+        let What::Map { entries, merged, key, .. } = &mut open.what else {
             if let What::Seq(items) = &mut open.what {
                 items.push(node);
             }
@@ -293,16 +296,24 @@ fn line_of(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn syntax_problem(source: usize, error: &ScanError) -> Problem {
+fn syntax_problem(source: usize, text: &str, error: &ScanError) -> Problem {
     use ErrorKind as E;
     let mark = error.marker();
     let at = Position { source, line: line_of(mark.line()), column: line_of(mark.col()).saturating_add(1) };
+    if let Some((line, column, message)) = better_place(text, error.kind(), mark.line(), mark.col()) {
+        return Problem::new(Position { source, line: line_of(line), column: line_of(column) }, Path::default(), message).syntax();
+    }
     let message: Cow<'_, str> = match error.kind() {
         E::TabNotAllowed | E::TabInBlockIndentation | E::TabInIndentation | E::TabAtBlockScalarStart | E::TabInPlainScalar => {
             "a tab stands here; YAML is indented with spaces".into()
         }
-        E::UnclosedQuotedScalar | E::DocumentIndicatorInQuotedScalar => "a quote that was opened before is never closed".into(),
+        E::UnclosedQuotedScalar | E::InvalidQuotedScalarIndent | E::DocumentIndicatorInQuotedScalar => {
+            "a quote that was opened before is never closed".into()
+        }
         E::UnclosedFlowCollection { open } => format!("the \"{open}\" opened here is never closed").into(),
+        E::ExpectedFlowMappingSeparator | E::ExpectedFlowSequenceSeparator if follows_expression(text, mark.line(), mark.col()) => {
+            "an expression ${…} needs quotes around it inside { } and [ ]".into()
+        }
         E::UnexpectedEofFlowSequence => "a \"[\" is never closed".into(),
         E::UnexpectedEofFlowMapping | E::UnexpectedEofImplicitFlowMapping => "a \"{\" is never closed".into(),
         E::MismatchedFlowCollectionEnd { open, close } => format!("\"{open}\" is closed by \"{close}\"").into(),
@@ -315,9 +326,11 @@ fn syntax_problem(source: usize, error: &ScanError) -> Problem {
         E::MappingValueNotAllowed | E::InvalidColonPlacement => {
             "a \":\" cannot stand here; put a text that contains \": \" in quotes, or check the indentation".into()
         }
-        E::ExpectedBlockMappingKey | E::InvalidIndentation | E::ExpectedBlockSequenceEntry | E::MappingKeyNotAllowed | E::BlockSequenceEntryNotAllowed => {
-            "the indentation fits no line above; keys of one section start in the same column".into()
-        }
+        E::ExpectedBlockMappingKey
+        | E::InvalidIndentation
+        | E::ExpectedBlockSequenceEntry
+        | E::MappingKeyNotAllowed
+        | E::BlockSequenceEntryNotAllowed => "the indentation fits no line above; keys of one section start in the same column".into(),
         E::UnexpectedCharacter { character } => {
             format!("\"{}\" cannot start a value; put the text in quotes", Shown(&character.to_string())).into()
         }
@@ -327,4 +340,42 @@ fn syntax_problem(source: usize, error: &ScanError) -> Problem {
         other => format!("not valid YAML: {other}").into(),
     };
     Problem::new(at, Path::default(), message).syntax()
+}
+
+/// A parser stops where it cannot go on; the mistake is often a line above. Line and column from 1.
+fn better_place(text: &str, kind: &ErrorKind, line: usize, column: usize) -> Option<(usize, usize, &'static str)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let above = lines.get(..line.min(lines.len()))?;
+    match kind {
+        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+            let indent = above.get(line.checked_sub(1)?)?.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t')?;
+            Some((line, indent + 1, "a tab stands here; YAML is indented with spaces"))
+        }
+        ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent | ErrorKind::DocumentIndicatorInQuotedScalar => {
+            let (number, column) = above.iter().enumerate().rev().find_map(|(index, line)| {
+                let opened = ['"', '\''].into_iter().find(|quote| line.matches(*quote).count() % 2 == 1)?;
+                let before = line.get(..line.rfind(opened)?)?;
+                Some((index + 1, before.chars().count() + 1))
+            })?;
+            Some((number, column, "the quote opened here is never closed"))
+        }
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidSimpleKey | ErrorKind::SimpleKeyExpected => {
+            let (index, suspect) = above.get(..line.checked_sub(1)?)?.iter().enumerate().rfind(|(_, line)| !line.trim().is_empty())?;
+            let word = suspect.trim();
+            let indent = |line: &str| line.chars().take_while(|c| *c == ' ').count();
+            let is_key = !word.contains(':') && word.starts_with(|c: char| c.is_ascii_alphabetic());
+            (is_key && indent(suspect) <= column && indent(suspect) == indent(above.last()?)).then_some((
+                index + 1,
+                indent(suspect) + 1,
+                "a \":\" is missing after this key",
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a `${` stands right before the place, as where its brace was taken for a map's.
+fn follows_expression(text: &str, line: usize, column: usize) -> bool {
+    let before: String = text.lines().nth(line.saturating_sub(1)).unwrap_or("").chars().take(column.saturating_add(1)).collect();
+    before.rfind("${").is_some_and(|at| !before.get(at..).unwrap_or("").contains(' '))
 }

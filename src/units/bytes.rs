@@ -41,8 +41,16 @@ impl ByteSize {
 /// The largest unit that divides it: `64MiB`, `1536KiB`, `5GB`, `17B`.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u64, &str); 8] =
-            [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "KB")];
+        const UNITS: [(u64, &str); 8] = [
+            (1 << 40, "TiB"),
+            (1 << 30, "GiB"),
+            (1 << 20, "MiB"),
+            (1 << 10, "KiB"),
+            (1_000_000_000_000, "TB"),
+            (1_000_000_000, "GB"),
+            (1_000_000, "MB"),
+            (1_000, "KB"),
+        ];
         let exact = UNITS.iter().filter(|(unit, _)| self.0 != 0 && self.0.is_multiple_of(*unit)).max_by_key(|(unit, _)| *unit);
         match exact {
             Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
@@ -79,7 +87,9 @@ impl FromStr for ByteSize {
         if text.starts_with('-') {
             return Err(NotASize::Negative(text.to_owned()));
         }
-        if unit.to_ascii_lowercase().ends_with("bit") || unit.ends_with('b') && unit.len() > 1 && unit.starts_with(|c: char| c.is_ascii_uppercase()) {
+        if unit.to_ascii_lowercase().ends_with("bit")
+            || unit.ends_with('b') && unit.len() > 1 && unit.starts_with(|c: char| c.is_ascii_uppercase())
+        {
             return Err(NotASize::Bits(text.to_owned()));
         }
         let factor = if unit.is_empty() { ByteSize(1) } else { parse_unit(unit).ok_or_else(|| NotASize::Syntax(text.to_owned()))? };

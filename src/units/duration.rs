@@ -140,7 +140,9 @@ mod tests {
 
     #[test]
     fn every_usual_spelling_is_read() {
-        for (text, millis) in [("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000), ("200ms", 200), ("0s", 0), ("1.5s", 1500), (" 2 min ", 120_000)] {
+        for (text, millis) in
+            [("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000), ("200ms", 200), ("0s", 0), ("1.5s", 1500), (" 2 min ", 120_000)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
     }
