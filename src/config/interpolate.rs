@@ -52,7 +52,7 @@ pub(super) fn expand(root: &mut Node, outside: &Outside<'_>, problems: &mut Vec<
                     Some(Segment::Key(name)) => name.clone(),
                     _ => String::new(),
                 };
-                node.pruned = Some(super::tree::Pruned { stands_for });
+                node.pruned = Some(super::tree::Pruned { stands_for, unknown: false });
             }
         }
     });

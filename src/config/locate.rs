@@ -43,11 +43,11 @@ pub(super) fn judge(error: Error, pass: &Pass, root: &mut Node) -> Verdict {
         let mut path = path;
         path.0.extend(consequence.0);
         let name = last_name(&path);
-        return if prune(root, &path, name) { Verdict::Again } else { Verdict::Stop };
+        return if prune(root, &path, name, false) { Verdict::Again } else { Verdict::Stop };
     }
     let problem = describe(error.kind, root, node, &path, at_key);
     let stands_for = problem.suggestion.clone().filter(|_| at_key).unwrap_or_else(|| last_name(&path));
-    if prune(root, &path, stands_for) { Verdict::Report(problem) } else { Verdict::Last(problem) }
+    if prune(root, &path, stands_for, at_key) { Verdict::Report(problem) } else { Verdict::Last(problem) }
 }
 
 fn last_name(path: &Path) -> String {
@@ -58,10 +58,10 @@ fn last_name(path: &Path) -> String {
 }
 
 /// Takes a place out of the next read; false for the whole file.
-fn prune(root: &mut Node, path: &Path, stands_for: String) -> bool {
+fn prune(root: &mut Node, path: &Path, stands_for: String, unknown: bool) -> bool {
     match root.get_mut(path) {
         Some(node) if !path.0.is_empty() && node.pruned.is_none() => {
-            node.pruned = Some(Pruned { stands_for });
+            node.pruned = Some(Pruned { stands_for, unknown });
             true
         }
         _ => false,

@@ -62,9 +62,8 @@ fn scalar(node: &Node, path: &Path, out: &mut String) {
     match (&node.kind, &node.expanded) {
         (Kind::Scalar { .. }, Some(expanded)) => {
             out.push_str(&quoted(if hidden { MASK } else { &expanded.masked }, false));
-            // What stands around the expression in a secret is secret too.
-            let only_expression = expanded.written.starts_with("${") && expanded.masked == MASK;
-            if !hidden || only_expression {
+            // What stands around the expression in a secret, or in place of it, is secret too.
+            if !hidden || node.is_expression_alone() {
                 out.push_str(&format!("  # {}", Shown(&expanded.written)));
             }
         }

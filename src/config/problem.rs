@@ -3,7 +3,7 @@
 //! A line names file, line, column and key, then says what was expected and, for a slip of the pen, what was
 //! probably meant. The source line follows with a mark under the place, unless that would show a secret.
 
-use super::tree::{Kind, Path, Position, Shown, Tree, is_direction_mark, sounds_secret};
+use super::tree::{Kind, Path, Position, Segment, Shown, Tree, is_direction_mark, sounds_secret};
 use std::fmt;
 
 /// One thing wrong, at one place.
@@ -56,7 +56,7 @@ impl Problem {
             _ => Problem::new(node.at, found, message).width(node.width),
         };
         if !whole {
-            problem.path = Path(vec![super::tree::Segment::Key(path.to_owned())]);
+            problem.path = Path(vec![Segment::Key(path.to_owned())]);
         }
         problem.words = Words::Checks;
         problem.finish(tree);
@@ -151,7 +151,7 @@ impl Problem {
             Place::Value => !line_holds_secret(tree, self.at),
             Place::Key => {
                 !line_holds_secret(tree, self.at)
-                    && !self.path.0.iter().rev().skip(1).any(|s| matches!(s, super::tree::Segment::Key(k) if sounds_secret(k)))
+                    && !self.path.0.iter().rev().skip(1).any(|s| matches!(s, Segment::Key(k) if sounds_secret(k)))
             }
             Place::Syntax => !text_sounds_secret(&source.lines, number),
         };
@@ -224,21 +224,28 @@ fn line_holds_secret(tree: &Tree, at: Position) -> bool {
     let mut found = false;
     tree.root.walk(&mut Path::default(), &mut |path, node| {
         let here = node.at.source == at.source && (node.at.line..=node.end_line).contains(&at.line);
-        if found || !here || !matches!(node.kind, Kind::Scalar { .. }) {
-            return;
+        if !found && here && matches!(node.kind, Kind::Scalar { .. }) {
+            let hidden = node.secret || path.sounds_secret() || never_read(tree, path);
+            found = hidden && !node.is_expression_alone();
         }
-        let stands_elsewhere = match (&node.expanded, &node.kind) {
-            (Some(expanded), _) => expanded.masked == super::tree::MASK,
-            // An expression that could not be replaced.
-            (None, Kind::Scalar { text, .. }) => text
-                .strip_prefix("${")
-                .and_then(|text| text.strip_suffix('}'))
-                .is_some_and(|name| (name.starts_with("env:") || name.starts_with("file:")) && !name.contains(['$', '}'])),
-            (None, _) => false,
-        };
-        found = (node.secret || path.sounds_secret()) && !stands_elsewhere;
     });
     found
+}
+
+/// Whether a value lies below what was left out, and may be anything: below an unknown key, or under the
+/// name `key` in a section that could not be read.
+fn never_read(tree: &Tree, path: &Path) -> bool {
+    let mut node = &tree.root;
+    let mut left_out = false;
+    for segment in &path.0 {
+        let Some(child) = node.child(segment) else { return false };
+        left_out |= child.pruned.is_some();
+        if child.pruned.as_ref().is_some_and(|why| why.unknown) || left_out && matches!(segment, Segment::Key(name) if name == "key") {
+            return true;
+        }
+        node = child;
+    }
+    false
 }
 
 /// The same where there is no tree: by the words in the line and in the lines it is indented under.

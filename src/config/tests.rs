@@ -434,7 +434,7 @@ fn broken_yaml_names_its_line() {
         ("service: [a\n", "1:10: ", "the \"[\" opened here is never closed"),
         ("service: { a: ] }\n", "1:10: ", "\"{\" is closed by \"]\""),
         ("service: *nowhere\n", "1:10: ", "this alias refers to no value above it; put a text that starts with \"*\" in quotes"),
-        ("service: !secret x\n", "1:18: ", "the tag \"!secret\" has no meaning here; remove it"),
+        ("service: !secret x\n", "1:18: ", "a value that starts with \"!\" is a tag, and none has a meaning here; put text in quotes"),
         ("? [a, b]\n: c\n", "1:3: ", "a key must be text, not a list or a map; put text that starts with a bracket in quotes"),
     ];
     for (text, place, message) in cases {
@@ -619,6 +619,13 @@ fn no_secret_is_ever_shown() {
         "service: { admin: { endpoint: \"${env:TOKEN}:80\" } }",
         "service: { memory: { limit: \"${env:TOKEN}\" } }",
         "service: { journal: { key: hunter2-hunter2 } }",
+        "service: { journal: [ { key: hunter2-hunter2 } ] }",
+        "service: { journal: [ hunter2-hunter2 ], admin: { password: !hunter2-hunter2 x } }",
+        "service: { journal: { sync: no, kye: hunter2-hunter2 } }",
+        "service: { journal: { sync: no, passphrase: hunter2-hunter2 } }",
+        "service: { journal: { sync: no, key: \"${env:NONE:-hunter2-hunter2}\" } }",
+        "service: { journal: { sync: no, key: \"hunter2-hunter2 ${env:NONE}\" } }",
+        "processors: [ { redaction: { hash_key: hunter2-hunter2 } } ]",
         "\"${env:TOKEN}\"",
         "service: \"${env:TOKEN}\"",
     ] {
@@ -678,6 +685,8 @@ service:
 "
     );
     assert!(!format!("{:?}", loaded.value).contains("hunter2-lit"));
+    let fallback = yaml("processors: { redaction: { hash_key: \"${env:TOKEN:-hunter2-fallback}\" } }").unwrap_or_else(|p| panic!("{p}"));
+    assert!(!print_effective(&fallback.tree).contains("hunter2"));
     assert!(yaml(&printed.replace("\"***\"  # ${env:WAIT:-30s}", "1s")).is_ok());
 }
 

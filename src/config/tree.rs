@@ -57,6 +57,8 @@ pub(super) struct Expanded {
 pub(super) struct Pruned {
     /// The key that is absent because this one is bad: its own name, or the one it was a misspelling of.
     pub(super) stands_for: String,
+    /// The key is not known here, so its value may be anything.
+    pub(super) unknown: bool,
 }
 
 /// Serde reads some values before it knows their type (`#[serde(tag)]`), and then insists on the type it
@@ -81,6 +83,18 @@ pub(super) struct Position {
 impl Node {
     pub(super) fn new(kind: Kind, at: Position) -> Node {
         Node { kind, at, end_line: at.line, width: 1, expanded: None, secret: false, pruned: None, reading: Reading::AsWritten }
+    }
+
+    /// Written as one `${…}` and nothing else: the text in the file tells nothing of the value.
+    pub(super) fn is_expression_alone(&self) -> bool {
+        let written = match (&self.expanded, &self.kind) {
+            (Some(expanded), _) => &expanded.written,
+            // One that could not be replaced.
+            (None, Kind::Scalar { text, .. }) => text,
+            (None, _) => return false,
+        };
+        let inside = written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or("");
+        (inside.starts_with("env:") || inside.starts_with("file:")) && !inside.contains(['$', '}']) && !inside.contains(":-")
     }
 
     pub(super) fn child(&self, segment: &Segment) -> Option<&Node> {
@@ -199,7 +213,9 @@ impl Path {
     ///
     /// A misspelt key reaches no `Secret`, and its value must not be shown either.
     pub(super) fn sounds_secret(&self) -> bool {
+        let is = |segment: &Segment, wanted: &str| matches!(segment, Segment::Key(name) if name == wanted);
         self.0.iter().any(|segment| matches!(segment, Segment::Key(name) if sounds_secret(name)))
+            || self.0.windows(2).any(|pair| matches!(pair, [section, key] if is(section, "journal") && is(key, "key")))
     }
 }
 

@@ -204,8 +204,9 @@ impl Builder {
     }
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, at: Position) {
-        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
-            let message = format!("the tag \"{}\" has no meaning here; remove it", Shown(&tag.original()));
+        if tag.is_some_and(|tag| !tag.is_yaml_core_schema()) {
+            // The tag itself is not shown: it may be a password that starts with "!".
+            let message = "a value that starts with \"!\" is a tag, and none has a meaning here; put text in quotes";
             self.problems.push(Problem::new(at, self.here(), message));
         }
     }
