@@ -19,3 +19,5 @@ pub mod redact;
 pub mod forward;
 
 pub mod live;
+
+pub mod config;
