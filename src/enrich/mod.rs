@@ -1,0 +1,3 @@
+//! What a call used, what it cost, how it failed.
+
+pub mod price;
