@@ -5,6 +5,7 @@
 
 use crate::enrich::price::when::parse_instant;
 use crate::enrich::price::{Call, Context, ContextKey, Flags, Outcome, PriceTable, Priced, SkipReason, Usage};
+use crate::units::Usd;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -136,7 +137,14 @@ fn explain_one(args: &PriceArgs, table: &PriceTable, now: u64, mut output: impl 
     }
     match &explained.outcome {
         Outcome::Priced(priced) => write_priced(priced, output),
-        Outcome::Unpriced(reason) => writeln!(output, "not priced: {} ({})", reason.name(), meaning(*reason)),
+        Outcome::Unpriced(reason) => {
+            writeln!(output, "not priced: {} ({})", reason.name(), meaning(*reason))?;
+            let model = call.model.or(call.request_model).unwrap_or_default();
+            match reason.remedy(call.provider.unwrap_or_default(), model) {
+                Some(line) => writeln!(output, "this would: {line}"),
+                None => Ok(()),
+            }
+        }
     }
 }
 
@@ -164,8 +172,8 @@ const fn meaning(reason: SkipReason) -> &'static str {
         SkipReason::BadUsage => "a count is negative or too large",
         SkipReason::NoModel => "no model was given",
         SkipReason::NoProvider => "no provider was given, and the model's name does not tell one",
-        SkipReason::UnknownProvider => "no table has this provider; add it under prices.providers",
-        SkipReason::UnknownModel => "no table has this model; add it under prices.providers",
+        SkipReason::UnknownProvider => "no table has this provider",
+        SkipReason::UnknownModel => "no table has this model",
         SkipReason::NoPriceAtTime => "the model had no price at that time",
         SkipReason::UnpricedModality => "something was used that the price says nothing about",
     }
@@ -288,9 +296,10 @@ fn whole(value: &Value) -> Result<Option<u64>, ()> {
         Value::String(text) => text.trim().to_owned(),
         _ => return Err(()),
     };
-    // Some write 12.0; that is whole too.
-    let digits = text.split_once('.').filter(|(_, part)| part.bytes().all(|b| b == b'0')).map_or(text.as_str(), |(digits, _)| digits);
-    digits.parse().map(Some).map_err(|_| ())
+    // Some write 12.0 or 1e3; that is whole too. The reader of money takes decimals apart without a float.
+    let pico = text.parse::<Usd>().map_err(|_| ())?.pico();
+    let one = 1_000_000_000_000;
+    if pico % one == 0 { u64::try_from(pico / one).map(Some).map_err(|_| ()) } else { Err(()) }
 }
 
 fn reply(id: Option<Value>, outcome: &Outcome) -> Value {
@@ -429,7 +438,7 @@ mod tests {
         for count in ["-1", "1.5", "1e400", "18446744073709551616", "\"many\"", "true"] {
             assert_eq!(with(count)["skip_reason"], "bad_usage", "{count}");
         }
-        for count in ["1000", "1000.0", "\"1000\""] {
+        for count in ["1000", "1000.0", "1e3", "\"1000\""] {
             assert_eq!(with(count)["usd"], "0.003", "{count}");
         }
         assert_eq!(with("null")["skip_reason"], "no_usage");

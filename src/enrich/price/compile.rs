@@ -6,7 +6,7 @@
 use crate::enrich::price::error::Problem;
 use crate::enrich::price::format::{self, Conditions as Written, Pairs, Text};
 use crate::enrich::price::load::Loader;
-use crate::enrich::price::rates::{ClassSet, Effect, Multiplier, PerClass, Price, RateSet, Ratio, Tier, Variant};
+use crate::enrich::price::rates::{ClassSet, Effect, MAX_VARIANTS, Multiplier, PerClass, Price, RateSet, Ratio, Tier, Variant};
 use crate::enrich::price::usage::{Class, ContextKey, Fee, Unit};
 use crate::enrich::price::when::{Conditions, Daily, parse_instant};
 use crate::units::{NotUsd, Usd};
@@ -52,6 +52,9 @@ pub(super) fn model(
     if written.prices.is_empty() == written.same_as.is_none() {
         let problem = Problem::Contradiction("a model has either prices or same_as");
         loader.error_at(site, "prices", written.at, problem);
+    }
+    if written.variants.len() > MAX_VARIANTS {
+        loader.error_at(site, "variants", written.at, Problem::Contradiction("a model has at most 64 variants"));
     }
     let mut prices: Vec<Price> = Vec::with_capacity(written.prices.len());
     for written in &written.prices {

@@ -7,7 +7,7 @@
 
 use crate::enrich::price::flags::Flags;
 use crate::enrich::price::rates::{Rate, Ratio, Standing, gcd};
-use crate::enrich::price::usage::{Class, Context, Fee, Unit, Usage};
+use crate::enrich::price::usage::{Class, Fee, Unit, Usage};
 use crate::units::Usd;
 
 /// What a call cost, by part. Their sum is the total.
@@ -59,7 +59,6 @@ pub enum Line {
 pub fn bill(
     standing: Standing<'_>,
     usage: &Usage,
-    context: &Context<'_>,
     multipliers: Scale,
     flags: &mut Flags,
     mut each: impl FnMut(Line),
@@ -77,7 +76,9 @@ pub fn bill(
     };
 
     let split = Split::new(usage, flags)?;
-    let rate = |class| standing.rate(class, split.prompt, context);
+    let rate = |class| standing.rate(class, split.prompt);
+    // Rates of what was not used are not asked for: most classes are not used by most calls.
+    let own = |class, count| if count > 0 { rate(class) } else { None };
     let count = |class| usage.tokens(class).unwrap_or(0);
 
     // From the particular to the general: first what the cache gave and took …
@@ -85,6 +86,9 @@ pub fn bill(
     let mut from_cache = [0; 2];
     for (at, (class, whole)) in [(Class::CacheReadAudio, Class::AudioIn), (Class::CacheReadImage, Class::ImageIn)].into_iter().enumerate() {
         let part = count(class).min(read).min(usage.tokens(whole).unwrap_or(u64::MAX));
+        if part == 0 {
+            continue;
+        }
         if let Some(rate) = rate(class) {
             tokens(class, part, rate, &mut sums)?;
             read -= part;
@@ -94,30 +98,34 @@ pub fn bill(
         }
     }
     let mut input = split.fresh;
-    match rate(Class::CacheRead) {
+    match own(Class::CacheRead, read) {
         Some(rate) => tokens(Class::CacheRead, read, rate, &mut sums)?,
         None => input = input.checked_add(read).ok_or(NoSum::Overflow)?,
     }
     let mut write = split.write;
     for class in [Class::CacheWrite5m, Class::CacheWrite30m, Class::CacheWrite1h, Class::CacheWrite12h] {
-        if let (part @ 1.., Some(rate)) = (count(class).min(write), rate(class)) {
+        if let part @ 1.. = count(class).min(write)
+            && let Some(rate) = rate(class)
+        {
             tokens(class, part, rate, &mut sums)?;
             write -= part;
         }
     }
-    match rate(Class::CacheWrite) {
+    match own(Class::CacheWrite, write) {
         Some(rate) => tokens(Class::CacheWrite, write, rate, &mut sums)?,
         None => input = input.checked_add(write).ok_or(NoSum::Overflow)?,
     }
 
     // … then what else the prompt was made of …
     for (class, cached) in [(Class::AudioIn, from_cache[0]), (Class::ImageIn, from_cache[1]), (Class::VideoIn, 0)] {
-        if let (part @ 1.., Some(rate)) = (count(class).saturating_sub(cached).min(input), rate(class)) {
+        if let part @ 1.. = count(class).saturating_sub(cached).min(input)
+            && let Some(rate) = rate(class)
+        {
             tokens(class, part, rate, &mut sums)?;
             input -= part;
         }
     }
-    match rate(Class::Input) {
+    match own(Class::Input, input) {
         Some(rate) => tokens(Class::Input, input, rate, &mut sums)?,
         None if input > 0 => return Err(NoSum::Unpriced),
         None => {}
@@ -131,17 +139,17 @@ pub fn bill(
         if part == 0 {
             continue;
         }
-        let own = rate(class);
-        if part > whole || own.is_some() && part > output {
+        let rate = rate(class);
+        if part > whole || rate.is_some() && part > output {
             flags.exceeds_output(class);
         }
-        if let Some(rate) = own {
+        if let Some(rate) = rate {
             let part = part.min(output);
             tokens(class, part, rate, &mut sums)?;
             output -= part;
         }
     }
-    match rate(Class::Output) {
+    match own(Class::Output, output) {
         Some(rate) => tokens(Class::Output, output, rate, &mut sums)?,
         None if output > 0 => return Err(NoSum::Unpriced),
         None => {}
@@ -149,7 +157,9 @@ pub fn bill(
 
     for fee in Fee::ALL {
         let count = if *fee == Fee::Request { Some(1) } else { usage.things(*fee) };
-        if let (Some(count @ 1..), Some(pico)) = (count, standing.fee(*fee, context)) {
+        if let Some(count @ 1..) = count
+            && let Some(pico) = standing.fee(*fee)
+        {
             lines += u32::from(*fee != Fee::Request);
             each(Line::Things(*fee, count, pico));
             let product = i128::from(count).checked_mul(i128::from(pico)).ok_or(NoSum::Overflow)?;
@@ -157,7 +167,9 @@ pub fn bill(
         }
     }
     for unit in Unit::ALL {
-        if let (Some(amount @ 1..), Some(pico)) = (usage.amount(*unit), standing.unit(*unit, context)) {
+        if let Some(amount @ 1..) = usage.amount(*unit)
+            && let Some(pico) = standing.unit(*unit)
+        {
             lines += 1;
             each(Line::Amount(*unit, amount, pico));
             let product = i128::from(amount).checked_mul(i128::from(pico)).ok_or(NoSum::Overflow)?;
@@ -259,8 +271,12 @@ impl Exact {
             self.whole = self.whole.checked_add(num)?;
             return Some(());
         }
-        self.whole = self.whole.checked_add(num / den)?;
-        let (num, shared) = (num % den, gcd(self.den.unsigned_abs(), den.unsigned_abs()) as i128);
+        let (whole, num) = div_rem(num, den);
+        self.whole = self.whole.checked_add(whole)?;
+        if num == 0 {
+            return Some(());
+        }
+        let shared = gcd(self.den.unsigned_abs(), den.unsigned_abs()) as i128;
         let common = self.den.checked_mul(den / shared)?;
         let sum = self.num.checked_mul(common / self.den)?.checked_add(num.checked_mul(common / den)?)?;
         self.whole = self.whole.checked_add(sum / common)?;
@@ -276,6 +292,14 @@ impl Exact {
             std::cmp::Ordering::Greater => 1,
         };
         Usd::from_pico(self.whole.saturating_add(up))
+    }
+}
+
+/// Division of 128 bits is slow, and amounts are rarely that large.
+fn div_rem(num: i128, den: i128) -> (i128, i128) {
+    match (u64::try_from(num), u64::try_from(den)) {
+        (Ok(num), Ok(den)) => (i128::from(num / den), i128::from(num % den)),
+        _ => (num / den, num % den),
     }
 }
 

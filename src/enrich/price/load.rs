@@ -103,6 +103,8 @@ pub(super) struct Loader {
     pub(super) errors: Vec<PriceError>,
     /// Links between models, to follow once all of them are there.
     links: Vec<(usize, Text)>,
+    /// Models that multipliers name: layer, provider, id.
+    named: Vec<(usize, usize, Text)>,
 }
 
 impl Loader {
@@ -198,6 +200,7 @@ impl Loader {
         }
         let same_as = self.named_providers(site, "same_as", &written.same_as);
         let like = self.named_providers(site, "like", &written.like);
+        self.named.extend(written.multipliers.iter().flat_map(|m| &m.models).map(|id| (layer, at, id.clone())));
         let multipliers: Vec<_> = written.multipliers.iter().filter_map(|m| multiplier(self, site, layer, m)).collect();
         if let Some(provider) = self.table.providers.get_mut(at) {
             provider.same_as.extend(same_as);
@@ -266,7 +269,7 @@ impl Loader {
         found
     }
 
-    /// Follows the links between models, and looks for multipliers that name nobody.
+    /// Follows the links between models, and warns of multipliers that name nobody.
     fn link(&mut self) {
         for (entry, target) in std::mem::take(&mut self.links) {
             let Some(asking) = self.table.entries.get(entry) else { continue };
@@ -281,6 +284,16 @@ impl Loader {
             }
             if let Some(asking) = self.table.entries.get_mut(entry) {
                 asking.same_as = targets;
+            }
+        }
+        for (layer, provider, named) in std::mem::take(&mut self.named) {
+            let Some(owner) = self.table.providers.get(provider) else { continue };
+            let lends = |other: usize| other == provider || owner.same_as.contains(&other) || owner.like.contains(&other);
+            let id = named.value.trim();
+            if !self.table.entries.iter().any(|entry| lends(entry.provider) && entry.id.eq_ignore_ascii_case(id)) {
+                let (file, owner) = (self.table.layers.get(layer).and_then(|layer| layer.file.clone()), Arc::clone(&owner.id));
+                let site = Site { file: file.as_deref(), provider: &owner, model: "" };
+                self.warn(site, "multipliers.models", Some(named.referenced), Problem::NoSuchModel(named.value.clone()));
             }
         }
     }

@@ -122,3 +122,10 @@ fn the_bundled_table_is_read_in_one_go() {
     let file = BUNDLED_FILE.as_ref().expect("the bundled table parses");
     assert!(file.unknown.is_empty() && file.providers.0.len() >= 17);
 }
+
+#[test]
+fn a_discount_for_a_model_nobody_has_is_odd() {
+    let table = load("providers: {anthropic: {multipliers: [{factor: 0.5, models: [claude-opus-4-7, claude-opsu-4-6]}]}}\n").unwrap();
+    let warnings: Vec<_> = table.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, ["mine.yaml:4:79: providers.anthropic.multipliers.models: no entry has the id \"claude-opsu-4-6\""]);
+}

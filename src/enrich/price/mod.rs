@@ -128,6 +128,22 @@ impl SkipReason {
     }
 }
 
+impl SkipReason {
+    /// The line of config that would price such a call, if one can. `provider` and `model` are as the span has them.
+    pub fn remedy(self, provider: &str, model: &str) -> Option<String> {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        let (provider, model) = (quoted(provider), quoted(model));
+        match self {
+            SkipReason::UnknownModel => {
+                let price = "prices: [{rates: {input: …, output: …}}]";
+                Some(format!("prices.providers: {{{provider}: {{models: [{{id: {model}, {price}}}]}}}}"))
+            }
+            SkipReason::UnknownProvider => Some(format!("prices.providers: {{{provider}: {{like: […]}}}}")),
+            _ => None,
+        }
+    }
+}
+
 impl PriceTable {
     /// What a call cost. No I/O, no clock, and for a name seen before no allocation.
     pub fn price(&self, call: &Call<'_>) -> Outcome {
@@ -146,12 +162,11 @@ impl PriceTable {
 
     fn price_with(&self, call: &Call<'_>, audit: &mut impl Audit) -> Result<Priced, SkipReason> {
         // A rerank may be one search without any count; everything else needs one.
-        let uncounted = if call.usage.has_tokens() || call.usage.has_things() {
-            None
-        } else if call.usage.has_total() {
-            Some(SkipReason::TokensNotSplit)
-        } else {
-            Some(SkipReason::NoUsage)
+        let uncounted = match call.usage {
+            usage if usage.has_tokens() => None,
+            usage if usage.has_total() => Some(SkipReason::TokensNotSplit),
+            usage if usage.has_things() => None,
+            _ => Some(SkipReason::NoUsage),
         };
         if let Some(reason) = uncounted.filter(|_| !call.rerank) {
             return Err(reason);
@@ -193,11 +208,13 @@ impl PriceTable {
         if context.get(ContextKey::Region).is_none() {
             context.set(ContextKey::Region, meaning.region.as_deref());
         }
-        let standing = Standing { price: found.price, variants: self.variants(found), start_time: call.start_time };
+        let standing = Standing::new(found.price, self.variants(found), call.start_time, &context);
         let mut usage = call.usage;
-        if call.rerank && usage.things(Fee::Rerank).is_none() && standing.fee(Fee::Rerank, &context).is_some() {
-            usage.set_things(Fee::Rerank, 1);
-            flags.set(Flags::ONE_SEARCH_ASSUMED);
+        if call.rerank && standing.fee(Fee::Rerank).is_some() {
+            if usage.things(Fee::Rerank).is_none() {
+                usage.set_things(Fee::Rerank, 1);
+                flags.set(Flags::ONE_SEARCH_ASSUMED);
+            }
         } else if let Some(reason) = uncounted {
             return Err(reason);
         }
@@ -213,11 +230,11 @@ impl PriceTable {
             }
         }
         for (answered, (key, flag)) in answered.into_iter().zip(UNKNOWN) {
-            if !answered && context.get(key).is_some() && !standing.answers_to(key, &context) {
+            if !answered && context.get(key).is_some() && !standing.answers_to(key) {
                 flags.set(flag);
             }
         }
-        let parts = cost::bill(standing, &usage, &context, scale, &mut flags, |line| audit.line(line));
+        let parts = cost::bill(standing, &usage, scale, &mut flags, |line| audit.line(line));
         let parts = parts.map_err(|e| match e {
             NoSum::Overflow => SkipReason::BadUsage,
             NoSum::Unpriced => SkipReason::UnpricedModality,

@@ -40,10 +40,14 @@ impl Ratio {
 }
 
 /// The greatest common divisor; of 0 and n it is n.
-pub const fn gcd(a: u128, b: u128) -> u128 {
+pub fn gcd(a: u128, b: u128) -> u128 {
     let (mut a, mut b) = (a, b);
     while b != 0 {
-        (a, b) = (b, a % b);
+        // Division of 128 bits is slow, and real factors are small.
+        (a, b) = match (u64::try_from(a), u64::try_from(b)) {
+            (Ok(short), Ok(by)) => (b, u128::from(short % by)),
+            _ => (b, a % b),
+        };
     }
     a
 }
@@ -179,28 +183,39 @@ pub struct Rate {
     pub variant: Option<usize>,
 }
 
-/// A price with the variants that may change it, for one call.
+/// More variants than this on one entry is a load error: which of them match is kept as bits.
+pub const MAX_VARIANTS: usize = 64;
+
+/// A price with the variants that change it, for one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing<'t> {
-    /// The price in force.
-    pub price: &'t Price,
-    /// Variants of the entry asked for, then of the one whose prices it has.
-    pub variants: [&'t [Variant]; 2],
-    /// The moment of the call.
-    pub start_time: u64,
+    price: &'t Price,
+    variants: [&'t [Variant]; 2],
+    /// Which variants match, by position.
+    matching: u128,
 }
 
 impl<'t> Standing<'t> {
+    /// For a call that began at `start_time`. The variants are those of the entry asked for, then those of the one whose
+    /// prices it has.
+    pub fn new(price: &'t Price, variants: [&'t [Variant]; 2], start_time: u64, context: &Context<'_>) -> Standing<'t> {
+        let holds = |variant: &Variant| variant.from <= start_time && variant.when.hold(context);
+        let all = variants.into_iter().flatten().take(2 * MAX_VARIANTS).enumerate();
+        let matching = all.fold(0, |bits, (at, variant)| bits | u128::from(holds(variant)) << at);
+        Standing { price, variants, matching }
+    }
+
     /// The variants that match, in order, with their positions.
-    fn matching<'a>(self, context: &'a Context<'a>) -> impl Iterator<Item = (usize, &'t Variant)> + use<'t, 'a> {
-        let all = self.variants.into_iter().flatten().enumerate();
-        all.filter(move |(_, variant)| variant.from <= self.start_time && variant.when.hold(context))
+    fn matching(self) -> impl Iterator<Item = (usize, &'t Variant)> {
+        // Most calls are of no special kind, and ask for many rates.
+        let all = if self.matching == 0 { [&[][..]; 2] } else { self.variants };
+        all.into_iter().flatten().take(2 * MAX_VARIANTS).enumerate().filter(move |(at, _)| self.matching & (1 << at) != 0)
     }
 
     /// The rate of a class, or `None` if the price has none for it.
-    pub fn rate(&self, class: Class, prompt: u64, context: &Context<'_>) -> Option<Rate> {
+    pub fn rate(&self, class: Class, prompt: u64) -> Option<Rate> {
         let standard = self.price.rates.rate(class, prompt);
-        for (at, variant) in self.matching(context) {
+        for (at, variant) in self.matching() {
             match &variant.effect {
                 Effect::Factor(factor, keys) if keys.has(class) => {
                     if let Some((pico, tier)) = standard {
@@ -219,20 +234,20 @@ impl<'t> Standing<'t> {
     }
 
     /// The fee of a thing, in pico-dollars each.
-    pub fn fee(&self, fee: Fee, context: &Context<'_>) -> Option<u64> {
+    pub fn fee(&self, fee: Fee) -> Option<u64> {
         let of = |fees: &[(Fee, u64)]| fees.iter().find(|(named, _)| *named == fee).map(|(_, pico)| *pico);
-        self.matching(context).find_map(|(_, variant)| of(&variant.fees)).or_else(|| of(&self.price.fees))
+        self.matching().find_map(|(_, variant)| of(&variant.fees)).or_else(|| of(&self.price.fees))
     }
 
     /// The price of a unit, in pico-dollars per hour or million characters.
-    pub fn unit(&self, unit: Unit, context: &Context<'_>) -> Option<u64> {
+    pub fn unit(&self, unit: Unit) -> Option<u64> {
         let of = |units: &[(Unit, u64)]| units.iter().find(|(named, _)| *named == unit).map(|(_, pico)| *pico);
-        self.matching(context).find_map(|(_, variant)| of(&variant.units)).or_else(|| of(&self.price.units))
+        self.matching().find_map(|(_, variant)| of(&variant.units)).or_else(|| of(&self.price.units))
     }
 
     /// True if some variant that matches asks about this key.
-    pub fn answers_to(&self, key: ContextKey, context: &Context<'_>) -> bool {
-        self.matching(context).any(|(_, variant)| variant.when.name(key))
+    pub fn answers_to(&self, key: ContextKey) -> bool {
+        self.matching().any(|(_, variant)| variant.when.name(key))
     }
 }
 

@@ -337,6 +337,8 @@ fn each_missing_thing_has_its_own_reason() {
     let full = call("openai", "gpt-4.1", &[("input", 1)]);
     assert_eq!(not_priced(&table, Call { usage: Usage::UNKNOWN, ..full }), "no_usage");
     assert_eq!(not_priced(&table, Call { usage: usage(&[("total", 9)]), ..full }), "tokens_not_split");
+    let searched = usage(&[("total", 9), ("web_searches", 1)]);
+    assert_eq!(not_priced(&table, Call { usage: searched, ..full }), "tokens_not_split", "fees alone would be half an answer");
     assert_eq!(not_priced(&table, Call { usage: usage(&[("cache_read", u64::MAX), ("cache_write", 1)]), ..full }), "bad_usage");
     assert_eq!(not_priced(&table, Call { model: None, ..full }), "no_model");
     assert_eq!(not_priced(&table, Call { model: Some("  "), ..full }), "no_model");
@@ -350,7 +352,7 @@ fn each_missing_thing_has_its_own_reason() {
 fn a_rerank_without_a_count_is_one_search() {
     let rerank = Call { rerank: true, usage: Usage::UNKNOWN, ..call("cohere", "rerank-v3.5", &[]) };
     assert_eq!(flags(&costs("0.002", rerank)), ["one_search_assumed"]);
-    assert!(costs("0.006", Call { usage: usage(&[("reranks", 3)]), ..rerank }).flags.is_empty());
+    assert!(costs("0.006", Call { usage: usage(&[("reranks", 3), ("total", 500)]), ..rerank }).flags.is_empty());
     assert_eq!(not_priced(&PriceTable::bundled(), Call { rerank: false, ..rerank }), "no_usage");
     let by_token = Call { model: Some("rerank-2.5"), provider: Some("voyageai"), ..rerank };
     assert_eq!(not_priced(&PriceTable::bundled(), by_token), "no_usage", "this one is sold by the token");
