@@ -138,6 +138,8 @@ names! {
         SearchContextSize = "search_context_size",
         /// What kind of web search it is.
         SearchType = "search_type",
+        /// Which way a reseller sent it.
+        Route = "route",
     }
 }
 
@@ -289,7 +291,7 @@ fn is_standard(key: ContextKey, value: &str) -> bool {
         }
         // Anthropic's word for models that cannot be tied to a place.
         ContextKey::Region => &["not_available"],
-        ContextKey::SearchContextSize | ContextKey::SearchType => &[],
+        ContextKey::SearchContextSize | ContextKey::SearchType | ContextKey::Route => &[],
     };
     standard.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
