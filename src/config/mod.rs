@@ -14,7 +14,7 @@ pub use self::file::{File, Processors};
 pub use self::load::{Findings, Loaded, Sources, load, load_checked};
 pub use self::print::print_effective;
 pub use self::problem::{Problem, Problems};
-pub use self::service::{Admin, AdminAuth, Journal, JournalSync, Level, LogFormat, Logs, Memory, Pipeline, Service};
+pub use self::service::{Admin, AdminAuth, Journal, JournalSync, Memory, Pipeline, Service};
 pub use self::tree::Tree;
 
 mod problem;

@@ -4,6 +4,7 @@
 //! from elsewhere without a token, an encryption key that is too short to be one.
 
 use super::load::Findings;
+use crate::telemetry::logs;
 use crate::units::{ByteSize, ListenAddress, Percentage, Secret, SizeOrPercent};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ pub struct Service {
     #[serde(with = "crate::units::duration")]
     pub shutdown_timeout: Duration,
     /// Tollgate's own logs.
-    pub logs: Logs,
+    pub logs: logs::Config,
     /// Accepted for configs that come from a Collector, if it names the order there is anyway.
     pub pipelines: BTreeMap<String, Pipeline>,
 }
@@ -43,7 +44,7 @@ impl Default for Service {
             journal: Journal::default(),
             memory: Memory::default(),
             shutdown_timeout: Duration::from_secs(10),
-            logs: Logs::default(),
+            logs: logs::Config::default(),
             pipelines: BTreeMap::new(),
         }
     }
@@ -121,49 +122,6 @@ impl Default for Memory {
     }
 }
 
-/// `service.logs`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Logs {
-    /// The least important lines that are written. Default `info`.
-    pub level: Level,
-    /// How they are written. Default `auto`.
-    pub format: LogFormat,
-}
-
-/// `service.logs.level`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Nothing.
-    Off,
-    /// What failed.
-    Error,
-    /// What may fail soon.
-    #[serde(alias = "warning")]
-    Warn,
-    /// What happened.
-    #[default]
-    Info,
-    /// What was decided.
-    Debug,
-    /// Every step.
-    Trace,
-}
-
-/// `service.logs.format`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    #[default]
-    Auto,
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
-
 /// An entry of `service.pipelines`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -224,6 +182,11 @@ impl Service {
     }
 
     fn check_journal(&self, findings: &mut Findings<'_>) {
+        if self.state_directory.is_some() {
+            // Refused rather than passed over: whoever sets it counts on nothing being lost.
+            let message = "this version keeps what it holds in memory only, and a restart loses it; remove the key to accept that";
+            findings.problem("service.state_directory", message);
+        }
         let Some(key) = &self.journal.key else { return };
         if key.len() < SHORTEST_KEY {
             findings.problem("service.journal.key", format!("shorter than {SHORTEST_KEY} bytes; make one with: openssl rand -base64 32"));

@@ -1,6 +1,7 @@
 //! Broken configs and what is said about them, on sections shaped like those of the stages.
 
 use super::*;
+use crate::telemetry::logs;
 use crate::units::{ByteSize, Fraction, ListenAddress, Percentage, Secret, Usd};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -699,7 +700,7 @@ fn a_later_source_goes_before_an_earlier_one() {
         .set("service.admin.allowed_hosts=[a, b]")
         .set("service.admin.allowed_hosts[1]=c");
     let config = read(sources).unwrap_or_else(|p| panic!("{p}")).value;
-    assert_eq!((config.service.logs.level, config.service.logs.format), (Level::Warn, LogFormat::Json));
+    assert_eq!((config.service.logs.level, config.service.logs.format), (logs::Level::Warn, logs::Format::Json));
     assert_eq!(config.service.admin.allowed_hosts, ["a", "c"]);
     let remote = Remote { endpoint: "y".into(), headers: BTreeMap::new() };
     assert_eq!(config.exporters.iter().next().map(|e| &e.config), Some(&Sender::OtlpGrpc(remote)));
