@@ -232,8 +232,7 @@ exporters:
   otlp_http/eu.west: { endpoint: "https://x", headers: { authorization: "Basic ${env:TOKEN}", x-scope-orgid: 1 } }
   debug:
 service:
-  journal: { key: "${env:KEY}", sync: os }
-  state_directory: /var/lib/tollgate
+  journal: { sync: os }
   shutdown_timeout: 0s
 "#,
     );
@@ -594,7 +593,7 @@ fn a_problem_shows_its_line_with_a_mark() {
     );
     let rendered = problems("service: { logs: { level: loud } }").render(true);
     assert!(rendered.contains("\x1b[31m^^^^\x1b[0m"), "{rendered}");
-    let long = format!("service: {{ state_directory: \"{}\", logs: {{ level: loud }} }}", "x".repeat(50_000));
+    let long = format!("service: {{ admin: {{ allowed_hosts: [\"{}\"] }}, logs: {{ level: loud }} }}", "x".repeat(50_000));
     assert!(problems(&long).to_string().len() < 600);
 }
 
