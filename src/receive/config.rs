@@ -59,7 +59,7 @@ pub struct Grpc {
     pub max_concurrent_streams: u32,
     /// Open connections. Default 1024; one more is closed at once.
     pub max_connections: usize,
-    /// The longest a request may stall on its way in. Default 30s; a request over a slow line gets a second more for every 256 KiB.
+    /// How long a request may take to arrive: this, and a second more for every 256 KiB that came. Default 30s.
     #[serde(deserialize_with = "duration::deserialize")]
     pub read_timeout: Duration,
     /// How long connections live, and how dead ones are found.
@@ -87,7 +87,7 @@ pub struct Http {
     pub max_connections: usize,
     /// Requests in progress on one HTTP/2 connection. Default 128.
     pub max_concurrent_streams: u32,
-    /// The longest a request may stall on its way in. Default 30s; a body over a slow line gets a second more for every 256 KiB.
+    /// How long a body may take to arrive: this, and a second more for every 256 KiB that came. Default 30s.
     #[serde(deserialize_with = "duration::deserialize")]
     pub read_timeout: Duration,
     /// The longest a connection waits for its next request's headers to be complete, so also the longest it stands idle. Default 60s.
