@@ -17,3 +17,7 @@ pub mod sample;
 pub mod redact;
 
 pub mod forward;
+
+pub mod live;
+
+pub mod config;

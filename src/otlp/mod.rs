@@ -5,6 +5,8 @@
 //! fields, field order and explicit defaults leave as they came.
 
 pub mod append;
+pub mod edit;
+pub mod json;
 pub mod regroup;
 pub mod request;
 pub mod schema;

@@ -5,6 +5,7 @@
 
 use crate::otlp::request::Head;
 use crate::otlp::wire::{framed_len, put_frame};
+use std::collections::HashMap;
 
 /// The gRPC message prefix: one byte "not compressed", four bytes of length.
 pub const GRPC_PREFIX: usize = 5;
@@ -28,15 +29,26 @@ impl Outgoing<'_> {
 
 /// Encodes one request of `items`, behind room for `prefix` bytes. Items of one head keep their order.
 pub fn encode(items: &mut [Outgoing<'_>], prefix: usize) -> Vec<u8> {
-    // Stable, by resource first: equal resources stand together, and equal scopes within them.
-    if items.windows(2).any(|pair| pair[0].head.hash() != pair[1].head.hash()) {
-        items.sort_by(|a, b| resource_key(a.head).cmp(&resource_key(b.head)).then_with(|| a.head.hash().cmp(&b.head.hash())));
+    if items.windows(2).any(|pair| pair[0].head != pair[1].head) {
+        gather(items);
     }
     let sizes = measure(items);
     let mut out = Vec::with_capacity(prefix + sizes.total);
     out.resize(prefix, 0);
     write(items, &sizes, &mut out);
     out
+}
+
+/// Brings equal resources together, and equal scopes within them, each in the order they first appear.
+fn gather(items: &mut [Outgoing<'_>]) {
+    let (mut resources, mut scopes) = (HashMap::new(), HashMap::new());
+    let mut rank = |head| {
+        let next = resources.len();
+        let resource = *resources.entry(resource_key(head)).or_insert(next);
+        let next = scopes.len();
+        (resource, *scopes.entry(head).or_insert(next))
+    };
+    items.sort_by_cached_key(|item| rank(item.head));
 }
 
 /// Fills in the gRPC prefix of a buffer that was encoded with room for it.

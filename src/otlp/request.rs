@@ -7,9 +7,9 @@
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
 use crate::otlp::wire::{Field, Fields, Malformed, Value};
-use crate::telemetry::memory::Charge;
+use crate::telemetry::memory::{Budget, Charge};
 use bytes::Bytes;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
 /// Hashes of heads; seeded per process, because senders choose what is hashed.
@@ -35,8 +35,8 @@ impl Head {
         Head { hash, request, resource, scope }
     }
 
-    /// Equal heads have equal hashes, within this process.
-    pub fn hash(&self) -> u64 {
+    /// Equal heads have equal keys, within this process.
+    pub fn key(&self) -> u64 {
         self.hash
     }
 
@@ -71,8 +71,20 @@ impl Head {
         std::str::from_utf8(name).unwrap_or_default()
     }
 
+    /// A copy that does not pin the request it came with. One that already stands alone is not copied again.
+    pub fn detached(&self) -> Head {
+        let copy = |b: &Bytes| if b.is_unique() { b.clone() } else { Bytes::copy_from_slice(b) };
+        Head { hash: self.hash, request: copy(&self.request), resource: copy(&self.resource), scope: copy(&self.scope) }
+    }
+
     fn size(&self) -> usize {
         self.request.len() + self.resource.len() + self.scope.len()
+    }
+}
+
+impl Hash for Head {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
@@ -237,11 +249,7 @@ impl Draft {
     /// Calls `stage` with every item, for it to add encoded fields to a side buffer, and gives the items back whole.
     ///
     /// `budget` accounts for the side buffer.
-    pub fn append<T>(
-        self,
-        budget: Option<&crate::telemetry::memory::Budget>,
-        mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T,
-    ) -> Vec<(Item, T)> {
+    pub fn append<T>(self, budget: Option<&Budget>, mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T) -> Vec<(Item, T)> {
         let mut extra = Vec::new();
         let mut results = Vec::with_capacity(self.places.len());
         for &place in &self.places {
@@ -305,27 +313,52 @@ impl Item {
     /// The same items in a buffer of their own, so that the requests they came in can go.
     ///
     /// For what is kept past the usual wait: a few spans must not pin the whole of what they arrived with.
-    pub fn detach(items: &[Item], budget: Option<&crate::telemetry::memory::Budget>) -> Vec<Item> {
+    pub fn detach(items: &[Item], budget: Option<&Budget>) -> Vec<Item> {
         let Some(first) = items.first() else { return Vec::new() };
-        let mut heads: Vec<Head> = Vec::new();
-        let mut bytes = Vec::with_capacity(items.iter().map(Item::size).sum());
-        let mut extra = Vec::new();
-        let mut places = Vec::with_capacity(items.len());
+        let mut packed = Packer::with_capacity(first.signal(), items.len(), items.iter().map(Item::size).sum());
         for item in items {
-            let head = heads.iter().position(|h| h == item.head()).unwrap_or_else(|| {
-                let copy = |b: &Bytes| Bytes::copy_from_slice(b);
-                let old = item.head();
-                heads.push(Head { hash: old.hash, request: copy(&old.request), resource: copy(&old.resource), scope: copy(&old.scope) });
-                heads.len() - 1
-            });
-            places.push((Place { at: bytes.len() as u32, len: item.place.len, head: head as u32 }, extra.len() as u32, item.extra_len));
-            bytes.extend_from_slice(item.body());
-            extra.extend_from_slice(item.extra());
+            packed.push(item.head(), |bytes| bytes.extend_from_slice(item.body()), item.extra());
         }
-        let size = bytes.len() + extra.len() + heads.iter().map(Head::size).sum::<usize>();
-        let request = Request { signal: first.signal(), bytes: bytes.into(), heads, _charge: budget.map(|b| b.charge(size)) };
-        let part = Arc::new(Part { request: Arc::new(request), extra, _charge: None });
-        places.into_iter().map(|(place, extra_at, extra_len)| Item { part: Arc::clone(&part), place, extra_at, extra_len }).collect()
+        packed.finish(budget)
+    }
+}
+
+/// Packs items of one signal into a buffer of their own.
+#[derive(Debug)]
+pub struct Packer {
+    signal: Signal,
+    bytes: Vec<u8>,
+    extra: Vec<u8>,
+    heads: Vec<Head>,
+    places: Vec<(Place, u32, u32)>,
+}
+
+impl Packer {
+    /// Room for `items` items of `bytes` bytes in all.
+    pub fn with_capacity(signal: Signal, items: usize, bytes: usize) -> Packer {
+        Packer { signal, bytes: Vec::with_capacity(bytes), extra: Vec::new(), heads: Vec::new(), places: Vec::with_capacity(items) }
+    }
+
+    /// Adds an item: its head, what writes its encoded bytes, and encoded fields that belong behind them.
+    pub fn push(&mut self, head: &Head, body: impl FnOnce(&mut Vec<u8>), extra: &[u8]) {
+        // Items of one request stand together, so the head is nearly always the last one seen.
+        let number = self.heads.iter().rposition(|h| h == head).unwrap_or_else(|| {
+            self.heads.push(head.detached());
+            self.heads.len() - 1
+        });
+        let at = self.bytes.len();
+        body(&mut self.bytes);
+        let place = Place { at: at as u32, len: (self.bytes.len() - at) as u32, head: number as u32 };
+        self.places.push((place, self.extra.len() as u32, extra.len() as u32));
+        self.extra.extend_from_slice(extra);
+    }
+
+    /// The items, in the order they were added.
+    pub fn finish(self, budget: Option<&Budget>) -> Vec<Item> {
+        let size = self.bytes.capacity() + self.extra.capacity() + self.heads.iter().map(Head::size).sum::<usize>();
+        let request = Request { signal: self.signal, bytes: self.bytes.into(), heads: self.heads, _charge: budget.map(|b| b.charge(size)) };
+        let part = Arc::new(Part { request: Arc::new(request), extra: self.extra, _charge: None });
+        self.places.into_iter().map(|(place, extra_at, extra_len)| Item { part: Arc::clone(&part), place, extra_at, extra_len }).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tollgate's own metrics, logs and health; never the traffic.
 
 pub mod ledger;
+pub mod logs;
 pub mod memory;
 pub mod metrics;
 

@@ -1,4 +1,4 @@
-//! Money, sizes and fractions, checked once and then carried as types.
+//! Exact money.
 //!
 //! A cost that went through a float is a cost nobody can add up again, so money is an integer count of
 //! pico-dollars from the price table to the counter; a float appears only where an attribute is written.

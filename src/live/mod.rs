@@ -1,0 +1,8 @@
+//! The admin port: health, metrics, and answers about decisions.
+//!
+//! It shows figures, names and ids; what it shows of traffic passed the redactor before. Requests that name another
+//! host than the one it listens on are refused, so that a page in a browser cannot read it by DNS rebinding.
+
+mod server;
+
+pub use server::{Admin, AdminConfig, Answers, ServeError, Status};

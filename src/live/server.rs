@@ -1,0 +1,283 @@
+//! The admin server and its routes.
+
+use crate::otlp::span::TraceId;
+use crate::telemetry::metrics::Metrics;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use subtle::ConstantTimeEq;
+use tokio::net::TcpListener;
+
+/// What the admin port needs to know of its place.
+#[derive(Clone, Debug, Default)]
+pub struct AdminConfig {
+    /// `host:port` to listen on.
+    pub endpoint: String,
+    /// Digests of the tokens that open it; empty means none is asked for.
+    pub tokens: Vec<[u8; 32]>,
+    /// Names that a request may be addressed to, besides addresses and `localhost`.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// The digest of a bearer token, as [`AdminConfig::tokens`] holds it.
+impl AdminConfig {
+    /// Digest of one token.
+    pub fn digest(token: &str) -> [u8; 32] {
+        Sha256::digest(token.as_bytes()).into()
+    }
+}
+
+/// Why the admin port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("service.admin.endpoint: cannot listen on \"{endpoint}\": {source}; is another process using the port?")]
+pub struct ServeError {
+    endpoint: String,
+    source: std::io::Error,
+}
+
+/// Where the process is in its life.
+#[derive(Clone, Debug, Default)]
+pub struct Status(Arc<AtomicU8>);
+
+const SERVING: u8 = 1;
+const DRAINING: u8 = 2;
+
+impl Status {
+    /// Requests are served from now on.
+    pub fn serving(&self) {
+        self.0.store(SERVING, Ordering::Release);
+    }
+
+    /// No new requests; what is held is being delivered.
+    pub fn draining(&self) {
+        self.0.store(DRAINING, Ordering::Release);
+    }
+
+    /// Whether requests are served.
+    pub fn is_serving(&self) -> bool {
+        self.0.load(Ordering::Acquire) == SERVING
+    }
+
+    fn as_str(&self) -> &'static str {
+        match self.0.load(Ordering::Acquire) {
+            SERVING => "serving",
+            DRAINING => "draining",
+            _ => "starting",
+        }
+    }
+}
+
+/// What the running stage answers.
+pub trait Answers: Send + Sync + 'static {
+    /// The decision about a trace, if it is remembered.
+    fn decision(&self, trace: TraceId) -> Option<Value>;
+    /// The state of the stage.
+    fn status(&self) -> Value;
+}
+
+/// The admin server, bound and not yet serving.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+struct Shared<A> {
+    config: AdminConfig,
+    metrics: Metrics,
+    status: Status,
+    answers: Arc<A>,
+}
+
+impl Admin {
+    /// Opens the port.
+    ///
+    /// # Errors
+    /// Where the address does not resolve or cannot be listened on.
+    pub async fn bind(endpoint: &str) -> Result<Admin, ServeError> {
+        let error = |source| ServeError { endpoint: endpoint.to_owned(), source };
+        let listener = TcpListener::bind(endpoint).await.map_err(error)?;
+        let address = listener.local_addr().map_err(error)?;
+        Ok(Admin { listener, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is done.
+    ///
+    /// # Errors
+    /// Where the listener breaks.
+    pub async fn serve<A: Answers>(
+        self,
+        config: AdminConfig,
+        metrics: Metrics,
+        status: Status,
+        answers: Arc<A>,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let shared = Arc::new(Shared { config, metrics, status, answers });
+        let router = Router::new()
+            .route("/metrics", get(metrics_text))
+            .route("/api/status", get(status_json))
+            .route("/api/decisions/{trace_id}", get(decision_json))
+            .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), authorise))
+            .route("/live", get(|| async { "live\n" }))
+            .route("/ready", get(ready))
+            .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
+            .with_state(shared);
+        axum::serve(self.listener, router).with_graceful_shutdown(shutdown).await
+    }
+}
+
+async fn metrics_text<A: Answers>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.metrics.render()).into_response()
+}
+
+async fn ready<A: Answers>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    let status = if shared.status.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, format!("{}\n", shared.status.as_str())).into_response()
+}
+
+async fn status_json<A: Answers>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    let mut status = shared.answers.status();
+    if let Some(members) = status.as_object_mut() {
+        members.insert("state".into(), shared.status.as_str().into());
+    }
+    Json(status).into_response()
+}
+
+async fn decision_json<A: Answers>(State(shared): State<Arc<Shared<A>>>, Path(id): Path<String>) -> Response {
+    let error = |status: StatusCode, message: &str| (status, Json(serde_json::json!({ "error": message }))).into_response();
+    let Some(trace) = TraceId::from_hex(&id) else {
+        return error(StatusCode::BAD_REQUEST, "a trace id is 32 hexadecimal digits, not all zero");
+    };
+    match shared.answers.decision(trace) {
+        Some(decision) => Json(decision).into_response(),
+        None => error(StatusCode::NOT_FOUND, "no decision about this trace is remembered: it never came, is still held, or was forgotten"),
+    }
+}
+
+/// Refuses foreign `Host` headers and adds the headers every answer carries.
+async fn guard<A: Answers>(State(shared): State<Arc<Shared<A>>>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).or_else(|| request.uri().authority().map(|a| a.as_str()));
+    if !host.is_none_or(|host| host_is_ours(host, &shared.config.allowed_hosts)) {
+        return (StatusCode::MISDIRECTED_REQUEST, "this host name is not in service.admin.allowed_hosts\n").into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+        .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'"));
+    response
+}
+
+/// An address cannot be rebound; a name must be known.
+fn host_is_ours(host: &str, allowed: &[String]) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok()
+        || allowed.iter().any(|a| a.eq_ignore_ascii_case(name))
+}
+
+async fn authorise<A: Answers>(State(shared): State<Arc<Shared<A>>>, request: Request, next: Next) -> Response {
+    let tokens = &shared.config.tokens;
+    if !tokens.is_empty() {
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let digest = AdminConfig::digest(given.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default());
+        // Every token is compared, and in constant time: how long it took says nothing.
+        let known = tokens.iter().fold(0u8, |found, token| found | token.ct_eq(&digest).unwrap_u8());
+        if known == 0 {
+            return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a bearer token is required\n").into_response();
+        }
+    }
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    struct Fixed;
+
+    impl Answers for Fixed {
+        fn decision(&self, trace: TraceId) -> Option<Value> {
+            (trace.bytes()[0] == 1).then(|| json!({ "decision": "keep" }))
+        }
+
+        fn status(&self) -> Value {
+            json!({ "shards": 2 })
+        }
+    }
+
+    async fn start(config: AdminConfig) -> (String, Status) {
+        let admin = Admin::bind("127.0.0.1:0").await.unwrap();
+        let (address, status) = (admin.address(), Status::default());
+        tokio::spawn(admin.serve(config, Metrics::new(), status.clone(), Arc::new(Fixed), std::future::pending()));
+        (format!("http://{address}"), status)
+    }
+
+    async fn get(url: String) -> (u16, String) {
+        let answer = reqwest::get(url).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_only_while_it_serves() {
+        let (url, status) = start(AdminConfig::default()).await;
+        assert_eq!(get(format!("{url}/ready")).await.0, 503);
+        status.serving();
+        assert_eq!(get(format!("{url}/ready")).await, (200, "serving\n".into()));
+        status.draining();
+        assert_eq!(get(format!("{url}/ready")).await.0, 503);
+        assert_eq!(get(format!("{url}/live")).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn a_decision_is_found_unknown_or_no_trace_id() {
+        let (url, _) = start(AdminConfig::default()).await;
+        assert_eq!(get(format!("{url}/api/decisions/01{}", "0".repeat(30))).await, (200, r#"{"decision":"keep"}"#.into()));
+        assert_eq!(get(format!("{url}/api/decisions/02{}", "0".repeat(30))).await.0, 404);
+        assert_eq!(get(format!("{url}/api/decisions/xyz")).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn a_token_opens_everything_but_health_needs_none() {
+        let config = AdminConfig { tokens: vec![AdminConfig::digest("right")], ..AdminConfig::default() };
+        let (url, _) = start(config).await;
+        let client = reqwest::Client::new();
+        for (token, status) in [("right", 200), ("wrong", 401)] {
+            let answer = client.get(format!("{url}/metrics")).bearer_auth(token).send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), status);
+        }
+        assert_eq!(get(format!("{url}/api/status")).await.0, 401);
+        assert_eq!(get(format!("{url}/live")).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_ours_is_refused() {
+        let config = AdminConfig { allowed_hosts: vec!["tollgate.internal".into()], ..AdminConfig::default() };
+        let (url, _) = start(config).await;
+        let client = reqwest::Client::new();
+        for (host, status) in [("evil.example", 421), ("tollgate.internal:8888", 200), ("LOCALHOST", 200), ("[::1]:8888", 200)] {
+            let answer = client.get(format!("{url}/live")).header("host", host).send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{host}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The path of one batch; start, run, reload, drain.
+
+mod path;
+mod plan;
+mod shard;
+mod stage;
+
+pub use path::{Path, Step};
+pub use plan::{Plan, PlanError};
+pub use stage::{Addresses, Entrance, Running, StartError};

@@ -1,0 +1,191 @@
+//! The only door out: kept items in, [`Redacted`] out.
+//!
+//! What the sampler kept gets its stamp here and is written once more, redacted, into a buffer of its own, so that the requests it came
+//! in can go. If redacting an item fails in any way, that item does not leave.
+
+use crate::otlp::request::{Head, Item, Packer};
+use crate::otlp::signal::Signal;
+use crate::otlp::span;
+use crate::redact::walk::{Message, Walk};
+use crate::redact::{Findings, Redacted, Redactor};
+use crate::sample::Kept;
+use crate::telemetry::memory::Budget;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Redacted heads that are remembered. Resources and scopes are few; a sender that invents new ones gets them redacted anew.
+const MAX_HEADS: usize = 1024;
+
+/// The redaction stage of one shard.
+#[derive(Debug)]
+pub struct Redact {
+    redactor: Option<Arc<Redactor>>,
+    budget: Budget,
+    heads: HashMap<Head, Head>,
+    scratch: Vec<u8>,
+}
+
+/// What left, and what did not.
+#[derive(Debug, Default)]
+pub struct Redaction {
+    /// Ready to be forwarded, one batch a signal.
+    pub batches: Vec<Redacted>,
+    /// Items that could not be redacted and were held back.
+    pub blocked: u64,
+}
+
+impl Redact {
+    /// A stage with these rules; none leaves every value as it is.
+    pub fn new(redactor: Option<Arc<Redactor>>, budget: Budget) -> Redact {
+        Redact { redactor, budget, heads: HashMap::new(), scratch: Vec::new() }
+    }
+
+    /// Goes on with other rules.
+    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>) {
+        self.redactor = redactor;
+        self.heads.clear();
+    }
+
+    /// Stamps and redacts what was kept.
+    pub fn apply(&mut self, kept: &[Kept<Item>], findings: &mut Findings) -> Redaction {
+        let mut out = Redaction::default();
+        for signal in [Signal::Traces, Signal::Logs] {
+            let items = || kept.iter().flat_map(|k| k.spans.iter()).filter(|item| item.signal() == signal);
+            let count = items().count();
+            if count == 0 {
+                continue;
+            }
+            let mut batch = Batch::new(signal, count, items().map(Item::size).sum());
+            for trace in kept {
+                batch.keep_class |= trace.keep_class;
+                for (index, item) in trace.spans.iter().enumerate().filter(|(_, item)| item.signal() == signal) {
+                    self.scratch.clear();
+                    self.scratch.extend_from_slice(item.extra());
+                    if signal == Signal::Traces {
+                        trace.stamp.write(index, &span::read(item.body(), |_| {}, |_| {}), &mut self.scratch);
+                    }
+                    out.blocked += u64::from(!self.push(&mut batch, item, findings));
+                }
+            }
+            out.batches.extend(batch.finish(&self.budget));
+        }
+        out
+    }
+
+    /// Metrics pass as they are: they hold no text that a model or a user wrote.
+    pub fn pass(&mut self, items: &[Item]) -> Redaction {
+        let mut batch = Batch::new(Signal::Metrics, items.len(), items.iter().map(Item::size).sum());
+        for item in items {
+            let head = batch.head(item.head());
+            batch.bytes.extend_from_slice(item.body());
+            batch.items.push((head, batch.bytes.len() as u32));
+        }
+        Redaction { batches: batch.finish(&self.budget).into_iter().collect(), blocked: 0 }
+    }
+
+    /// Items redacted before they are held, for a journal without a key. They pass [`Redact::apply`] again as they leave, which changes
+    /// nothing: redacting twice is redacting once.
+    pub fn early(&mut self, items: &[Item], findings: &mut Findings) -> Vec<Option<Item>> {
+        let Some(signal) = items.first().map(Item::signal) else { return Vec::new() };
+        let mut packed = Packer::with_capacity(signal, items.len(), items.iter().map(Item::size).sum());
+        let mut passed = Vec::with_capacity(items.len());
+        for item in items {
+            self.scratch.clear();
+            self.scratch.extend_from_slice(item.extra());
+            let mut batch = Batch::new(signal, 1, item.size());
+            let ok = self.push(&mut batch, item, findings);
+            passed.push(ok);
+            if ok {
+                packed.push(&batch.heads[0], |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
+            }
+        }
+        let mut packed = packed.finish(Some(&self.budget)).into_iter();
+        passed.into_iter().map(|ok| if ok { packed.next() } else { None }).collect()
+    }
+
+    /// Adds one redacted item to a batch, with the fields in `scratch` behind it. False where it had to be held back.
+    fn push(&mut self, batch: &mut Batch, item: &Item, findings: &mut Findings) -> bool {
+        let Some(redactor) = self.redactor.clone() else {
+            let head = batch.head(item.head());
+            batch.push(head, item.body(), &self.scratch);
+            return true;
+        };
+        let mut found = Findings::new();
+        let message = if batch.signal == Signal::Logs { Message::LogRecord } else { Message::Span };
+        let rewritten = catch_unwind(AssertUnwindSafe(|| {
+            let mut walk = Walk { redactor: &redactor, findings: &mut found };
+            (walk.message(message, item.body()), walk.message(message, &self.scratch))
+        }));
+        let Ok((body, extra)) = rewritten else { return false };
+        let Some(head) = self.head(&redactor, item.head(), &mut found) else { return false };
+        let head = batch.head(&head);
+        batch.push(head, body.as_deref().unwrap_or(item.body()), extra.as_deref().unwrap_or(&self.scratch));
+        findings.merge(&found);
+        true
+    }
+
+    /// The head with its attributes redacted. Findings count once for each distinct head.
+    fn head(&mut self, redactor: &Redactor, head: &Head, findings: &mut Findings) -> Option<Head> {
+        if let Some(known) = self.heads.get(head) {
+            return Some(known.clone());
+        }
+        let new = catch_unwind(AssertUnwindSafe(|| {
+            let mut walk = Walk { redactor, findings };
+            let resource = walk.message(Message::ResourceHead, head.resource());
+            let scope = walk.message(Message::ScopeHead, head.scope());
+            if resource.is_none() && scope.is_none() {
+                return head.clone();
+            }
+            let resource = resource.map_or_else(|| head.resource().clone(), Into::into);
+            let scope = scope.map_or_else(|| head.scope().clone(), Into::into);
+            Head::new(head.request().clone(), resource, scope)
+        }))
+        .ok()?;
+        if self.heads.len() >= MAX_HEADS {
+            self.heads.clear();
+        }
+        let (key, new) = (head.detached(), new.detached());
+        self.heads.insert(key, new.clone());
+        Some(new)
+    }
+}
+
+/// A batch being written.
+struct Batch {
+    signal: Signal,
+    bytes: Vec<u8>,
+    items: Vec<(u32, u32)>,
+    heads: Vec<Head>,
+    keep_class: bool,
+}
+
+impl Batch {
+    fn new(signal: Signal, items: usize, size: usize) -> Batch {
+        Batch { signal, bytes: Vec::with_capacity(size), items: Vec::with_capacity(items), heads: Vec::new(), keep_class: false }
+    }
+
+    fn head(&mut self, head: &Head) -> u32 {
+        let number = self.heads.iter().rposition(|h| h == head).unwrap_or_else(|| {
+            self.heads.push(head.detached());
+            self.heads.len() - 1
+        });
+        number as u32
+    }
+
+    fn push(&mut self, head: u32, body: &[u8], extra: &[u8]) {
+        self.bytes.extend_from_slice(body);
+        self.bytes.extend_from_slice(extra);
+        self.items.push((head, self.bytes.len() as u32));
+    }
+
+    fn finish(self, budget: &Budget) -> Option<Redacted> {
+        if self.items.is_empty() {
+            return None;
+        }
+        let Batch { signal, mut bytes, items, heads, keep_class } = self;
+        bytes.shrink_to_fit();
+        let _charge = Some(budget.charge(bytes.capacity() + items.len() * size_of::<(u32, u32)>()));
+        Some(Redacted { signal, bytes: bytes.into(), items, heads, keep_class, _charge })
+    }
+}
