@@ -2,7 +2,7 @@
 //!
 //! Only digests are kept, and every digest is compared whole whatever was offered, so neither memory nor timing tells a token.
 
-use crate::receive::quantity::Secret;
+use crate::units::Secret;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};

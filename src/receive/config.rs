@@ -4,7 +4,7 @@
 //! traffic from elsewhere writes the address down.
 
 use crate::otlp::signal::Signal;
-use crate::receive::quantity::{ByteSize, Secret, duration};
+use crate::units::{ByteSize, ListenAddress, Secret, duration};
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 const LARGEST_REQUEST: usize = u32::MAX as usize;
 
 /// The `receivers:` section.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The OTLP receiver, the only kind there is.
@@ -21,7 +21,7 @@ pub struct Config {
 }
 
 /// `receivers.otlp`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Otlp {
     /// Which protocols listen. Default: both. Listing one turns only that one on, as in the Collector.
@@ -35,7 +35,7 @@ pub struct Otlp {
 }
 
 /// `receivers.otlp.protocols`. A key without a value is that protocol with its defaults.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Protocols {
     /// OTLP/gRPC.
@@ -47,11 +47,11 @@ pub struct Protocols {
 }
 
 /// `receivers.otlp.protocols.grpc`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grpc {
-    /// `host:port` to listen on. Default `127.0.0.1:4317`; port 0 takes a free one; `0.0.0.0:4317` takes traffic from everywhere.
-    pub endpoint: String,
+    /// IP address and port to listen on. Default `127.0.0.1:4317`; port 0 takes a free one; `0.0.0.0:4317` takes traffic from everywhere.
+    pub endpoint: ListenAddress,
     /// The largest request, counted after decompression. Default 64MiB, what OTLP recommends; at most 4GiB. Raise it if senders
     /// report RESOURCE_EXHAUSTED.
     pub max_recv_msg_size: ByteSize,
@@ -70,11 +70,11 @@ pub struct Grpc {
 }
 
 /// `receivers.otlp.protocols.http`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// `host:port` to listen on. Default `127.0.0.1:4318`; port 0 takes a free one; `0.0.0.0:4318` takes traffic from everywhere.
-    pub endpoint: String,
+    /// IP address and port to listen on. Default `127.0.0.1:4318`; port 0 takes a free one; `0.0.0.0:4318` takes traffic from everywhere.
+    pub endpoint: ListenAddress,
     /// The largest body, counted after decompression. Default 64MiB, what OTLP recommends; at most 4GiB. Raise it if senders report 413.
     pub max_request_body_size: ByteSize,
     /// Where traces are posted. Default `/v1/traces`.
@@ -101,7 +101,7 @@ pub struct Http {
 }
 
 /// `receivers.otlp.protocols.grpc.keepalive`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keepalive {
     /// The server's side, the only one a receiver has.
@@ -110,7 +110,7 @@ pub struct Keepalive {
 }
 
 /// `receivers.otlp.protocols.grpc.keepalive.server_parameters`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerParameters {
     /// A connection without requests for so long is closed. Default: never.
@@ -132,7 +132,7 @@ pub struct ServerParameters {
 }
 
 /// `tls` of a protocol. The files are PEM.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// The certificate chain, leaf first.
@@ -147,7 +147,7 @@ pub struct Tls {
 }
 
 /// `receivers.otlp.protocols.http.cors`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cors {
     /// Origins whose pages may send, such as `https://app.example.com`; one `*` in each stands for anything. Default: none.
@@ -160,7 +160,7 @@ pub struct Cors {
 }
 
 /// `receivers.otlp.auth`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// Tokens of which a request must carry one as `Authorization: Bearer …`. Several may be valid, so that they can be changed
@@ -185,6 +185,18 @@ pub enum Ack {
 pub struct ConfigError {
     key: String,
     problem: String,
+}
+
+impl ConfigError {
+    /// The key of the value, from the top of the file.
+    pub fn key(&self) -> String {
+        format!("receivers.otlp.{}", self.key)
+    }
+
+    /// What is wrong with it and what to write.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
 }
 
 impl Config {
@@ -219,7 +231,7 @@ impl Config {
             http.validate()?;
         }
         match (grpc, http) {
-            (Some(grpc), Some(http)) if grpc.endpoint == http.endpoint && port(&grpc.endpoint) != Some(0) => fail(
+            (Some(grpc), Some(http)) if grpc.endpoint == http.endpoint && grpc.endpoint.socket_addr().port() != 0 => fail(
                 "protocols.http.endpoint",
                 format!("\"{}\" is the endpoint of grpc too; give each protocol a port of its own", http.endpoint),
             ),
@@ -230,7 +242,6 @@ impl Config {
 
 impl Grpc {
     fn validate(&self) -> Result<(), ConfigError> {
-        check_endpoint("protocols.grpc.endpoint", &self.endpoint)?;
         check_size("protocols.grpc.max_recv_msg_size", self.max_recv_msg_size)?;
         check_count("protocols.grpc.max_concurrent_streams", self.max_concurrent_streams as usize)?;
         check_count("protocols.grpc.max_connections", self.max_connections)?;
@@ -253,7 +264,6 @@ impl Http {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        check_endpoint("protocols.http.endpoint", &self.endpoint)?;
         check_size("protocols.http.max_request_body_size", self.max_request_body_size)?;
         check_count("protocols.http.max_concurrent_streams", self.max_concurrent_streams as usize)?;
         check_count("protocols.http.max_connections", self.max_connections)?;
@@ -300,7 +310,7 @@ impl Tls {
 impl Default for Grpc {
     fn default() -> Grpc {
         Grpc {
-            endpoint: "127.0.0.1:4317".to_owned(),
+            endpoint: ListenAddress::loopback(4317),
             max_recv_msg_size: ByteSize::mib(64),
             max_concurrent_streams: 128,
             max_connections: 1024,
@@ -314,7 +324,7 @@ impl Default for Grpc {
 impl Default for Http {
     fn default() -> Http {
         Http {
-            endpoint: "127.0.0.1:4318".to_owned(),
+            endpoint: ListenAddress::loopback(4318),
             max_request_body_size: ByteSize::mib(64),
             traces_url_path: "/v1/traces".to_owned(),
             metrics_url_path: "/v1/metrics".to_owned(),
@@ -355,17 +365,6 @@ fn fail(key: impl Into<String>, problem: impl Into<String>) -> Result<(), Config
     Err(ConfigError { key: key.into(), problem: problem.into() })
 }
 
-fn port(endpoint: &str) -> Option<u16> {
-    endpoint.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse().ok())
-}
-
-fn check_endpoint(key: &str, endpoint: &str) -> Result<(), ConfigError> {
-    match port(endpoint) {
-        Some(_) if !endpoint.contains("://") => Ok(()),
-        _ => fail(key, format!("\"{endpoint}\" is not host:port; write for example 127.0.0.1:4317 or [::]:4317")),
-    }
-}
-
 fn check_size(key: &str, size: ByteSize) -> Result<(), ConfigError> {
     match size.as_usize() {
         0 => fail(key, "0 would refuse every request"),
@@ -402,8 +401,8 @@ mod tests {
         for yaml in ["{}", "otlp:", "otlp: {}", "otlp: { protocols: }", "otlp: { protocols: {} }"] {
             let config = read(yaml);
             config.validate().unwrap();
-            assert_eq!(config.grpc().unwrap().endpoint, "127.0.0.1:4317", "{yaml}");
-            assert_eq!(config.http().unwrap().endpoint, "127.0.0.1:4318", "{yaml}");
+            assert_eq!(config.grpc().unwrap().endpoint.to_string(), "127.0.0.1:4317", "{yaml}");
+            assert_eq!(config.http().unwrap().endpoint.to_string(), "127.0.0.1:4318", "{yaml}");
         }
     }
 
@@ -474,9 +473,9 @@ otlp:
         for (yaml, part) in [
             ("otlp: { ack: durable }", "receivers.otlp.ack: durable needs a journal"),
             ("otlp: { auth: { bearer_tokens: [''] } }", "auth.bearer_tokens: a token is empty"),
-            ("otlp: { protocols: { grpc: { endpoint: 4317 } } }", "write for example 127.0.0.1:4317"),
-            ("otlp: { protocols: { grpc: { endpoint: 'http://a:4317' } } }", "is not host:port"),
-            ("otlp: { protocols: { grpc: { endpoint: ':4317' } } }", "is not host:port"),
+            ("otlp: { protocols: { grpc: { endpoint: 4317 } } }", "expected an address such as 127.0.0.1:4317"),
+            ("otlp: { protocols: { grpc: { endpoint: 'http://a:4317' } } }", "is a URL"),
+            ("otlp: { protocols: { grpc: { endpoint: ':4317' } } }", "has no host"),
             ("otlp: { protocols: { grpc: { max_recv_msg_size: 0 } } }", "0 would refuse every request"),
             ("otlp: { protocols: { grpc: { max_recv_msg_size: 4GiB } } }", "below 4GiB"),
             ("otlp: { protocols: { grpc: { max_recv_msg_size: lots } } }", "is not a size"),
@@ -488,7 +487,7 @@ otlp:
             ("otlp: { protocols: { http: { logs_url_path: /v1/traces } } }", "is the path of traces already"),
             ("otlp: { protocols: { http: { cors: { allowed_origins: [example.com] } } } }", "is not an origin"),
             ("otlp: { protocols: { http: { cors: { allowed_headers: ['a b'] } } } }", "is not a header name"),
-            ("otlp: { protocols: { grpc: { endpoint: 'a:1' }, http: { endpoint: 'a:1' } } }", "a port of its own"),
+            ("otlp: { protocols: { grpc: { endpoint: '[::]:1' }, http: { endpoint: '[::]:1' } } }", "a port of its own"),
         ] {
             assert!(why(yaml).contains(part), "{yaml}: {}", why(yaml));
         }

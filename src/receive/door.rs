@@ -3,11 +3,11 @@
 //! Cheap questions first: may this sender send, is there room, is the claim too large. Then the body, with its memory taken
 //! beforehand. Then the check of its content, off the event loop where it takes long.
 
+use crate::otlp::json;
 use crate::otlp::signal::Signal;
 use crate::receive::auth::Tokens;
 use crate::receive::body::Pieces;
 use crate::receive::inflate::{Coding, Inflating};
-use crate::receive::json_shim as json;
 use crate::receive::meters::Meters;
 use crate::receive::received::{Opened, open};
 use crate::receive::refusal::Refusal;

@@ -2,6 +2,7 @@
 //!
 //! Source: OTLP specification, "OTLP/HTTP"; RFC 9110.
 
+use crate::otlp::json;
 use crate::otlp::signal::Signal;
 use crate::otlp::wire;
 use crate::receive::Intake;
@@ -11,7 +12,6 @@ use crate::receive::cors::Cors;
 use crate::receive::door::{Door, Raw, left_out};
 use crate::receive::grpc::answer;
 use crate::receive::inflate::Coding;
-use crate::receive::json_shim as json;
 use crate::receive::listener::Serve;
 use crate::receive::refusal::Refusal;
 use crate::receive::reply::Reply;

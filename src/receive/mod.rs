@@ -14,10 +14,8 @@ mod door;
 mod grpc;
 mod http;
 mod inflate;
-mod json_shim;
 mod listener;
 mod meters;
-mod quantity;
 mod received;
 mod receivers;
 mod refusal;
@@ -27,7 +25,6 @@ mod tests;
 mod tls;
 
 pub use config::{Ack, Auth, Config, ConfigError, Cors, Grpc, Http, Keepalive, Otlp, Protocols, ServerParameters, Tls};
-pub use quantity::{ByteSize, Secret};
 pub use received::{Opened, Received, open};
 pub use receivers::{BindError, Receivers};
 pub use tls::TlsError;

@@ -12,9 +12,10 @@ use crate::receive::meters::{Meters, Transport};
 use crate::receive::tls::{Tls, TlsError};
 use crate::receive::Intake;
 use crate::telemetry::Telemetry;
+use crate::units::ListenAddress;
 use socket2::{Domain, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -36,16 +37,6 @@ pub enum BindError {
     /// The config asks for something that cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The endpoint's host has no address.
-    #[error("receivers.otlp.protocols.{protocol}.endpoint: \"{endpoint}\" cannot be resolved: {source}; write an IP address")]
-    Resolve {
-        /// `grpc` or `http`.
-        protocol: &'static str,
-        /// As the config has it.
-        endpoint: String,
-        /// What the system says.
-        source: io::Error,
-    },
     /// Somebody else listens there.
     #[error("receivers.otlp.protocols.{protocol}.endpoint: {address} is in use; stop what listens there, or choose another port")]
     InUse {
@@ -83,6 +74,7 @@ pub enum BindError {
 }
 
 /// Listeners that are bound and not yet served. Dropping them closes their ports.
+#[must_use]
 pub struct Receivers<I> {
     grpc: Option<Listener<GrpcService<I>>>,
     http: Option<Listener<HttpService<I>>>,
@@ -90,12 +82,11 @@ pub struct Receivers<I> {
 }
 
 impl<I: Intake> Receivers<I> {
-    /// Binds what the config turns on; connections wait in the kernel until [`Receivers::serve`]. To be called inside a Tokio
-    /// runtime.
+    /// Binds what the config turns on; connections wait in the kernel until [`Receivers::serve`].
     ///
     /// # Errors
     /// Where the config cannot work or a port cannot be had; nothing is bound then.
-    pub fn bind(config: &Config, telemetry: &Telemetry, intake: I) -> Result<Receivers<I>, BindError> {
+    pub async fn bind(config: &Config, telemetry: &Telemetry, intake: I) -> Result<Receivers<I>, BindError> {
         config.validate()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let heavy = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
@@ -110,11 +101,11 @@ impl<I: Intake> Receivers<I> {
         };
         let grpc = config.grpc().map(|grpc| {
             let service = GrpcService::new(door(Transport::Grpc, grpc.max_recv_msg_size.as_usize(), grpc.read_timeout));
-            listen(service, &grpc.endpoint, grpc.tls.as_ref(), &[b"h2"], grpc_limits(&grpc))
+            listen(service, grpc.endpoint, grpc.tls.as_ref(), &[b"h2"], grpc_limits(&grpc))
         });
         let http = config.http().map(|http| {
             let service = HttpService::new(door(Transport::Http, http.max_request_body_size.as_usize(), http.read_timeout), &http);
-            listen(service, &http.endpoint, http.tls.as_ref(), &[b"h2", b"http/1.1"], http_limits(&http))
+            listen(service, http.endpoint, http.tls.as_ref(), &[b"h2", b"http/1.1"], http_limits(&http))
         });
         Ok(Receivers { grpc: grpc.transpose()?, http: http.transpose()?, drain: DRAIN })
     }
@@ -182,7 +173,7 @@ fn http_limits(http: &config::Http) -> Limits {
 
 fn listen<S: Serve>(
     service: S,
-    endpoint: &str,
+    endpoint: ListenAddress,
     tls: Option<&config::Tls>,
     protocols: &'static [&'static [u8]],
     limits: Limits,
@@ -191,29 +182,18 @@ fn listen<S: Serve>(
     let tls = tls.map(|settings| Tls::load(settings, protocols)).transpose().map_err(|source| BindError::Tls { protocol, source })?;
     let (socket, address) = bind(protocol, endpoint)?;
     service.meters().tls.set(if tls.is_some() { 1.0 } else { 0.0 });
-    if tls.is_none() && !address.ip().is_loopback() {
+    if tls.is_none() && !endpoint.is_loopback() {
         tracing::warn!(target: "receive", protocol, %address, "listening without TLS on an address others can reach; set tls, or listen on 127.0.0.1");
     }
     Ok(Listener { socket, address, service: Arc::new(service), limits, tls: tls.map(Arc::new) })
 }
 
-/// Binds the first address of `endpoint` that can be bound.
-fn bind(protocol: &'static str, endpoint: &str) -> Result<(TcpListener, SocketAddr), BindError> {
-    let unresolved = |source| BindError::Resolve { protocol, endpoint: endpoint.to_owned(), source };
-    let mut error = None;
-    for address in endpoint.to_socket_addrs().map_err(unresolved)? {
-        match bind_address(address) {
-            Ok(bound) => return Ok(bound),
-            Err(source) => error = error.or(Some((address, source))),
-        }
-    }
-    Err(match error {
-        None => unresolved(io::Error::new(io::ErrorKind::NotFound, "the host has no address")),
-        Some((address, source)) => match source.kind() {
-            io::ErrorKind::AddrInUse => BindError::InUse { protocol, address },
-            io::ErrorKind::PermissionDenied => BindError::Permission { protocol, address },
-            _ => BindError::Listen { protocol, address, source },
-        },
+fn bind(protocol: &'static str, endpoint: ListenAddress) -> Result<(TcpListener, SocketAddr), BindError> {
+    let address = endpoint.socket_addr();
+    bind_address(address).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { protocol, address },
+        io::ErrorKind::PermissionDenied => BindError::Permission { protocol, address },
+        _ => BindError::Listen { protocol, address, source },
     })
 }
 

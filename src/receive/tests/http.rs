@@ -235,12 +235,51 @@ async fn http_2_is_spoken_on_the_same_port() {
     server.assert_well().await;
 }
 
+/// A request of one span in OTLP/JSON, its name `size` characters long.
+fn json(span_id: &str, size: usize) -> String {
+    let trace_id = "07".repeat(16);
+    let span = format!(r#"{{"traceId":"{trace_id}","spanId":"{span_id}","name":"{}"}}"#, "x".repeat(size));
+    format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#)
+}
+
 #[tokio::test]
-async fn json_is_refused_in_json() {
-    let server = Server::start().await;
-    let request = Client::new().post(server.url("/v1/traces")).header("content-type", "application/json; charset=utf-8");
-    let answer = send(request.body("{\"resourceSpans\": 1}")).await;
-    assert_eq!((answer.status().as_u16(), header(&answer, "content-type")), (400, "application/json"));
-    assert!(answer.text().await.unwrap().contains("\"code\":3"));
-    server.assert_well().await;
+async fn json_is_taken_and_answered_in_json() {
+    let server = Server::with("", "max_request_body_size: 1MiB", "").await;
+    let post = || Client::new().post(server.url("/v1/traces")).header("content-type", "application/json; charset=utf-8");
+    // Small, large enough for a thread of its own, compressed, empty.
+    for body in [json("0101010101010101", 4), json("0101010101010101", 500 << 10), "{}".to_owned()] {
+        let packed = post().header("content-encoding", "gzip").body(gzip(body.as_bytes()));
+        for answer in [send(post().body(body)).await, send(packed).await] {
+            assert_eq!((answer.status().as_u16(), header(&answer, "content-type")), (200, "application/json"));
+            assert_eq!(answer.text().await.unwrap(), "{}");
+        }
+    }
+    assert_eq!(server.intake.offered(), [(Signal::Traces, 1); 4]);
+    let answer = send(post().body(json("0000000000000000", 4))).await;
+    assert_eq!(answer.status(), 200);
+    let partial = answer.text().await.unwrap();
+    assert!(partial.starts_with(r#"{"partialSuccess":{"rejectedSpans":"1","errorMessage":"spans whose span id"#), "{partial}");
+    server.assert_no_memory_is_held().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_json_is_told_in_json_without_repeating_it() {
+    let server = Server::with("", "max_request_body_size: 1MiB", "").await;
+    let post = || Client::new().post(server.url("/v1/traces")).header("content-type", "application/json");
+    let deep = "[".repeat(100_000);
+    let cases: [(&str, Vec<u8>, u16, u64); 5] = [
+        ("cut off", b"{\"resourceSpans\":[canary".to_vec(), 400, 3),
+        ("another shape", b"{\"resourceSpans\":\"canary\"}".to_vec(), 400, 3),
+        ("not utf-8", b"{\"canary\":\"\xff\"}".to_vec(), 400, 3),
+        ("deep", deep.into_bytes(), 400, 3),
+        ("large", json("0101010101010101", 2 << 20).into_bytes(), 413, 8),
+    ];
+    for (name, body, expected, code) in cases {
+        let answer = send(post().body(body)).await;
+        assert_eq!((answer.status().as_u16(), header(&answer, "content-type")), (expected, "application/json"), "{name}");
+        let text = answer.text().await.unwrap();
+        assert!(text.starts_with(&format!("{{\"code\":{code},\"message\":")) && !text.contains("canary"), "{name}: {text}");
+        server.assert_well().await;
+    }
+    server.assert_no_memory_is_held().await;
 }

@@ -140,19 +140,19 @@ async fn a_port_in_use_is_named_with_its_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = |yaml: String| serde_yaml::from_str::<Config>(&yaml).unwrap();
-    let bind = |config: &Config| Receivers::bind(config, &Telemetry::new(1 << 20), Fake::default()).err().expect("an error");
-    let error = bind(&config(format!("otlp: {{ protocols: {{ grpc: {{ endpoint: '{address}' }} }} }}")));
+    let bind = async |config: &Config| Receivers::bind(config, &Telemetry::new(1 << 20), Fake::default()).await.err().expect("an error");
+    let error = bind(&config(format!("otlp: {{ protocols: {{ grpc: {{ endpoint: '{address}' }} }} }}"))).await;
     let expected = format!("receivers.otlp.protocols.grpc.endpoint: {address} is in use; stop what listens there, or choose another port");
     assert_eq!(error.to_string(), expected);
-    let error = bind(&config("otlp: { protocols: { http: { endpoint: 'no.such.host.invalid:1' } } }".to_owned()));
-    assert!(matches!(error, BindError::Resolve { .. }), "{error}");
-    let error = bind(&config("otlp: { ack: durable }".to_owned()));
+    let error = bind(&config("otlp: { protocols: { http: { endpoint: '192.0.2.1:0' } } }".to_owned())).await;
+    assert!(matches!(error, BindError::Listen { .. }), "{error}");
+    let error = bind(&config("otlp: { ack: durable }".to_owned())).await;
     assert!(error.to_string().starts_with("receivers.otlp.ack: "), "{error}");
 }
 
 #[tokio::test]
 async fn a_protocol_that_is_off_is_not_bound() {
     let config: Config = serde_yaml::from_str("otlp: { protocols: { http: { endpoint: '127.0.0.1:0' } } }").unwrap();
-    let receivers = Receivers::bind(&config, &Telemetry::new(1 << 20), Fake::default()).unwrap();
+    let receivers = Receivers::bind(&config, &Telemetry::new(1 << 20), Fake::default()).await.unwrap();
     assert!(receivers.grpc_addr().is_none() && receivers.http_addr().is_some());
 }

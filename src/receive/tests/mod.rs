@@ -87,7 +87,7 @@ impl Server {
         );
         let config: Config = serde_yaml::from_str(&yaml).unwrap();
         let (intake, telemetry) = (Fake::default(), Telemetry::new(memory));
-        let receivers = Receivers::bind(&config, &telemetry, intake.clone()).unwrap().drain_within(drain);
+        let receivers = Receivers::bind(&config, &telemetry, intake.clone()).await.unwrap().drain_within(drain);
         let (grpc, http) = (receivers.grpc_addr().unwrap(), receivers.http_addr().unwrap());
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(receivers.serve(shutdown.clone()));

@@ -132,16 +132,18 @@ async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
 #[tokio::test]
 async fn files_that_cannot_be_used_are_named_with_their_key() {
     let (files, authority) = (TempDir::new().unwrap(), Authority::new());
-    let why = || {
+    let why = async || {
         let tls = options(files.path(), "");
         let config: Config = serde_yaml::from_str(&format!("otlp: {{ protocols: {{ grpc: {{ endpoint: '127.0.0.1:0', {tls} }} }} }}")).unwrap();
-        Receivers::bind(&config, &Telemetry::new(1 << 20), Fake::default()).err().expect("an error").to_string()
+        Receivers::bind(&config, &Telemetry::new(1 << 20), Fake::default()).await.err().expect("an error").to_string()
     };
-    let error = why();
+    let error = why().await;
     assert!(error.starts_with("receivers.otlp.protocols.grpc.tls.cert_file: \"") && error.contains("cert.pem"), "{error}");
     fs::write(files.path().join("cert.pem"), "").unwrap();
-    assert!(why().contains("holds no certificate"), "{}", why());
+    let error = why().await;
+    assert!(error.contains("holds no certificate"), "{error}");
     authority.write(files.path());
     fs::write(files.path().join("key.pem"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    assert!(why().contains("tls.key_file: \"") && why().contains("does not fit the certificate"), "{}", why());
+    let error = why().await;
+    assert!(error.contains("tls.key_file: \"") && error.contains("does not fit the certificate"), "{error}");
 }
