@@ -30,6 +30,8 @@ pub(crate) const BIRTH: u64 = 1 << 21;
 pub(crate) const PHONE: u64 = 1 << 22;
 pub(crate) const ROUTING: u64 = 1 << 23;
 pub(crate) const ACCOUNT: u64 = 1 << 24;
+/// Words that may speak of a phone, or of any number.
+pub(crate) const PHONE_MAYBE: u64 = 1 << 25;
 
 /// Characters before a candidate in which a word counts.
 const BEFORE: usize = 50;
@@ -83,12 +85,12 @@ const WORDS: &[(u64, &[&str])] = &[
     (
         PHONE,
         &[
-            "phone", "tel", "call", "cell", "mobile", "fax", "whatsapp", "contact", "reach", "dial", "sms", "text me", "messages to", "answering",
-            "number", "line", "desk", "office", "hotline", "telefon", "telephone", "anruf", "rufen", "mobil", "handy", "téléphone", "appel",
+            "phone", "tel", "call", "cell", "mobile", "fax", "whatsapp", "contact", "reach", "dial", "sms", "text me", "messages to", "hotline", "telefon", "telephone", "anruf", "rufen", "mobil", "handy", "téléphone", "appel",
             "portable", "llam", "teléfono", "móvil", "celular", "ligue", "telefone", "chiama", "cellulare", "telefoon", "bel", "ring", "電話", "전화",
             "手机", "手機", "电话", "携帯", "휴대폰",
         ],
     ),
+    (PHONE_MAYBE, &["number", "line", "desk", "office", "answering"]),
     (ROUTING, &["routing", "aba", "rtn", "transit"]),
     (ACCOUNT, &["account", "acct", "a/c", "bank", "konto", "compte", "cuenta", "conto", "rekening"]),
 ];

@@ -87,7 +87,7 @@ kinds! {
     /// A value that is named as a password or secret.
     Password "PASSWORD" On proven 5 0;
     /// A telephone number.
-    Phone "PHONE" On format 30 context::PHONE;
+    Phone "PHONE" On format 30 context::PHONE | context::PHONE_MAYBE;
     /// A hardware address of six octets.
     MacAddress "MAC_ADDRESS" On proven 32 0;
     /// A Bitcoin or Ethereum address.

@@ -51,6 +51,9 @@ fn hex(b: u8) -> bool {
 fn capitals(b: u8) -> bool {
     b.is_ascii_uppercase() || b.is_ascii_digit()
 }
+fn uuid(b: u8) -> bool {
+    hex(b) || b == b'-'
+}
 fn url(b: u8) -> bool {
     is_base64url(b)
 }
@@ -86,7 +89,7 @@ static FORMS: &[Form] = &[
     form("openai", b"sk-svcacct-", 0, url, 20, 255).with(openai),
     form("openai", b"sk-admin-", 0, url, 20, 255).with(openai),
     form("openrouter", b"sk-or-v1-", 0, hex, 64, 64),
-    form("langfuse", b"sk-lf-", 0, url, 36, 36).with(|b| parts(b, b'-', &[8, 4, 4, 4, 12])),
+    form("langfuse", b"sk-lf-", 0, uuid, 36, 36).with(|b| parts(b, b'-', &[8, 4, 4, 4, 12])),
     form("sk", b"sk-", 0, url, 32, 255).with(mixed),
     form("stripe", b"sk_live_", 0, alnum, 10, 99),
     form("stripe", b"sk_test_", 0, alnum, 10, 99),

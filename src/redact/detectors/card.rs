@@ -45,11 +45,6 @@ fn valid(bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Whether a JSON or attribute number of this many digits is a card.
-pub(crate) fn is_card(bytes: &[u8]) -> bool {
-    (13..=19).contains(&bytes.len()) && valid(bytes) == Verdict::Yes
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Yes,

@@ -3,16 +3,28 @@
 //! A detector names the bytes it is triggered by and a function that decides from there. It may look back and ahead
 //! a bounded way, or as far as it tells the pass it has looked; it never searches the text.
 
+mod americas;
 mod apikey;
+mod asia;
+pub(crate) mod assign;
+mod birth;
 mod card;
+pub(crate) mod checks;
+mod crypto;
 mod email;
+mod europe;
 mod iban;
 mod ip;
 mod jwt;
+mod mac;
+mod named;
+mod pem;
+mod phone;
+mod placeholder;
+mod printed;
 mod ssn;
-pub(crate) mod assign;
-pub(crate) mod checks;
-pub(crate) mod placeholder;
+mod uk;
+mod url;
 
 use crate::redact::config::When;
 use crate::redact::kind::Default as Usual;
@@ -20,17 +32,36 @@ use crate::redact::text::{Out, Text};
 use crate::redact::Kind;
 
 /// Every detector. A new one is a file, its `mod` line, and a line here.
-pub(crate) static ALL: &[Detector; 10] = &[
-    email::DETECTOR,
-    card::DETECTOR,
-    iban::DETECTOR,
-    ssn::DETECTOR,
+pub(crate) static ALL: &[Detector; 29] = &[
+    pem::DETECTOR,
+    jwt::DETECTOR,
     apikey::DETECTOR,
     assign::DETECTOR,
     assign::DETECTOR_SCHEME,
-    jwt::DETECTOR,
+    url::DETECTOR,
+    email::DETECTOR,
+    iban::DETECTOR,
+    card::DETECTOR,
+    crypto::DETECTOR,
+    ssn::DETECTOR,
+    uk::DETECTOR,
+    uk::DETECTOR_NINO,
+    uk::DETECTOR_LICENCE,
+    europe::DETECTOR,
+    europe::DETECTOR_WORD,
+    americas::DETECTOR,
+    americas::DETECTOR_CNPJ,
+    americas::DETECTOR_WORD,
+    asia::DETECTOR,
+    asia::DETECTOR_WORD,
+    phone::DETECTOR_INTERNATIONAL,
+    phone::DETECTOR_NATIONAL,
     ip::DETECTOR,
     ip::DETECTOR_V6,
+    mac::DETECTOR,
+    birth::DETECTOR,
+    named::DETECTOR,
+    named::DETECTOR_WORD,
 ];
 
 /// One detector: when it is asked.
@@ -54,7 +85,6 @@ pub(crate) enum Set {
     Any,
     Digit,
     NotDigit,
-    Hex,
     /// This byte.
     One(u8),
     /// This letter in either case.
@@ -69,7 +99,6 @@ impl Set {
             Set::Any => true,
             Set::Digit => b.is_ascii_digit(),
             Set::NotDigit => !b.is_ascii_digit(),
-            Set::Hex => b.is_ascii_hexdigit(),
             Set::One(one) => b == *one,
             Set::Letter(letter) => b.eq_ignore_ascii_case(letter),
             Set::Of(of) => of.contains(&b),
