@@ -261,34 +261,72 @@ impl std::fmt::Debug for HashKey {
     }
 }
 
-/// Why a config cannot be used. The key is relative to `processors.redaction`.
+/// Why a config cannot be used. Each names the key it is about, and what to do.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// No such type.
     #[error("processors.redaction.entities.{name}: no such type; {hint}")]
-    UnknownEntity { name: String, hint: String },
+    UnknownEntity {
+        /// As written.
+        name: String,
+        /// The nearest type, or where patterns go.
+        hint: String,
+    },
     /// The pattern does not compile, or is too large.
     #[error("processors.redaction.{key}: \"{pattern}\" is not usable: {reason}")]
-    Pattern { key: String, pattern: String, reason: String },
+    Pattern {
+        /// Key below `processors.redaction`.
+        key: String,
+        /// As written.
+        pattern: String,
+        /// One line.
+        reason: String,
+    },
     /// The pattern matches the empty string.
     #[error("processors.redaction.{key}: \"{pattern}\" matches the empty string; make it require at least one character")]
-    EmptyMatch { key: String, pattern: String },
+    EmptyMatch {
+        /// Key below `processors.redaction`.
+        key: String,
+        /// As written.
+        pattern: String,
+    },
     /// The pattern has no such group.
     #[error("processors.redaction.{key}: the pattern has no group {group}")]
-    NoGroup { key: String, group: usize },
+    NoGroup {
+        /// Key below `processors.redaction`.
+        key: String,
+        /// As written.
+        group: usize,
+    },
     /// The name is taken, or not writable as a placeholder.
     #[error("processors.redaction.{key}: \"{name}\" cannot name a type: {reason}")]
-    Name { key: String, name: String, reason: &'static str },
+    Name {
+        /// Key below `processors.redaction`.
+        key: String,
+        /// As written.
+        name: String,
+        /// What a name must be.
+        reason: &'static str,
+    },
     /// Something is hashed, and there is no key.
     #[error("processors.redaction.hash_key: {name} is hashed, which needs a key of at least 16 bytes; set hash_key, or choose another action")]
-    NoHashKey { name: String },
+    NoHashKey {
+        /// The first type that is hashed.
+        name: String,
+    },
     /// The rotation id cannot be written into a placeholder.
     #[error("processors.redaction.hash_key_id: \"{id}\" must be 1 to 16 letters or digits")]
-    HashKeyId { id: String },
+    HashKeyId {
+        /// As written.
+        id: String,
+    },
     /// Not a network.
     #[error("processors.redaction.allow.cidrs: \"{value}\" is not an address or a network such as 203.0.113.0/24")]
-    Cidr { value: String },
+    Cidr {
+        /// As written.
+        value: String,
+    },
     /// A limit of nothing.
     #[error("processors.redaction.max_scan_bytes: 0 would scan nothing; use enabled: false to switch redaction off")]
     NoScan,

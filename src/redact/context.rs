@@ -175,20 +175,34 @@ fn words(text: &str, from: usize, to: usize, limit: usize, key: bool) -> u64 {
     let bytes = text.as_bytes();
     let mut found = 0;
     let mut prev = from.checked_sub(1).and_then(|p| bytes.get(p)).copied().unwrap_or(b' ');
+    let mut skip_to = from;
     for at in from..to {
         let Some(&here) = bytes.get(at) else { break };
+        if at < skip_to {
+            continue;
+        }
         if here == b'[' {
             // A redaction token names a type; its name is no context for what stands beside it.
+            skip_to = token_end(bytes, at);
             prev = here;
             continue;
         }
         let starts = if here < 0x80 { here.is_ascii_alphabetic() && !prev.is_ascii_alphanumeric() } else { here >= 0xC0 };
-        if starts && prev != b'[' {
+        if starts {
             found |= word_at(bytes, at, limit, key);
         }
         prev = here;
     }
     found
+}
+
+/// Past the `]` of a redaction token that opens here; past the `[` alone if it is none.
+fn token_end(bytes: &[u8], open: usize) -> usize {
+    let token = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_' || *b == b':' || matches!(b, b'a'..=b'z');
+    let inside = bytes.get(open + 1..).unwrap_or_default().iter().take(80).take_while(|b| token(b)).count();
+    let close = open + 1 + inside;
+    let capital = bytes.get(open + 1).is_some_and(u8::is_ascii_uppercase) && bytes.get(open + 2).is_some_and(|b| b.is_ascii_uppercase() || *b == b'_');
+    if capital && bytes.get(close) == Some(&b']') { close + 1 } else { open + 1 }
 }
 
 /// The bits of the words that start exactly here.

@@ -137,7 +137,7 @@ impl Pass<'_, '_> {
             return;
         }
         let number = Number::read(text, at, end);
-        if number.could_matter() {
+        if number.could_matter(text) {
             for detector in ALL {
                 if let Probe::Number(find) = &detector.probe {
                     find(text, &number, out);

@@ -313,3 +313,19 @@ fn the_labelled_sample_is_found_and_its_negatives_stay() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn adhoc_corpus() {
+    let Ok(path) = std::env::var("ADHOC") else { return };
+    let redactor = redactor();
+    let mut n = std::collections::BTreeMap::new();
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let (key, text): (String, String) = serde_json::from_str(line).unwrap();
+        let mut findings = Findings::with_positions();
+        redactor.text(&text, Some(&key).filter(|k| !k.is_empty()).map(String::as_str), &mut findings);
+        for f in findings.take_positions() {
+            *n.entry((f.kind, text[f.start..f.end].to_owned())).or_insert((0, String::new())) = (1, format!("{key}: {}", text[..f.start].chars().rev().take(40).collect::<String>().chars().rev().collect::<String>()));
+        }
+    }
+    for ((k, v), (_, c)) in n { println!("FOUND {k} {v:?} <- {c:?}"); }
+}

@@ -225,7 +225,7 @@ mod tests {
             "A@B.dot(C)",
             "ssh://git@github.com/octo/repo.git",
             "deploy@example.org:srv/app",
-            "https://bob:hunter2@example.org/x",
+            "https://bob@example.org/x",
             "logo@2x.png",
             "icon@3x.webp",
             "..@example.org",

@@ -20,8 +20,6 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     if sep == b'.' {
         return cisco(text, at, out);
     }
-    let class = |b: u8| b.is_ascii_hexdigit() || b == sep;
-    let stop = text.run(at, usize::MAX, class);
     let Some(start) = at.checked_sub(2) else { return at + 1 };
     let octets = text.slice(start, start + LENGTH);
     let shaped = octets.len() == LENGTH && octets.iter().enumerate().all(|(place, &b)| if place % 3 == 2 { b == sep } else { b.is_ascii_hexdigit() });
@@ -33,10 +31,9 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     let glued = text.before(start) == b'-' && sep == b'-';
     if shaped && bounded && !glued && tells(octets) {
         out.found(text, Kind::MacAddress, start, start + LENGTH);
-        return stop.max(at + 1);
+        return start + LENGTH;
     }
-    // The next pair may begin the address, as in "mac:aa:…"; a chain of octets is walked once.
-    if chained || (shaped && !bounded) { stop.max(at + 1) } else { at + 1 }
+    at + 1
 }
 
 /// `hhhh.hhhh.hhhh`

@@ -207,9 +207,19 @@ impl Number {
         if self.digits_in(0) == len { self.end_of(0) } else { None }
     }
 
-    /// Whether there are enough digits for any type; a lone "7" or "42" is most of what there is.
-    pub(crate) fn could_matter(&self) -> bool {
-        self.len > 1 || self.digits_in(0) >= 4 || self.digits_in(0) <= 2
+    /// Whether there are enough digits for any type: a lone "7" or "2024" is most of what there is.
+    pub(crate) fn could_matter(&self, text: &Text<'_>) -> bool {
+        let total: usize = (0..self.len).map(|group| self.digits_in(group)).sum();
+        if self.len > 1 && (total >= 6 || (self.len >= 4 && self.sep_after(0) == b'.')) || total >= 6 || text.before(self.start) == b'(' {
+            return true;
+        }
+        // What is left are dates with a month in words or signs: "12 May 1980", "1980年5月12日".
+        let tail = self.end_of(0).map(|end| text.slice(end, (end + 24).min(text.bytes.len()))).unwrap_or_default();
+        match self.digits_in(0) {
+            1 | 2 => tail.windows(2).any(|pair| pair == b"19" || pair == b"20"),
+            4 => tail.first().is_some_and(|b| *b >= 0x80),
+            _ => false,
+        }
     }
 
     fn group(&self, at: usize) -> Option<&Group> {

@@ -63,11 +63,15 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if let Some((start, end)) = american(text, number, start, bracket) {
         return out.found(text, Kind::Phone, start, end);
     }
+    let quad = number.len() == 4 && (0..3).all(|group| number.sep_after(group) == b'.') && (0..4).all(|group| number.digits_in(group) <= 3);
+    if quad || is_date(number) {
+        return;
+    }
     let dialled = Dialled::read(text, start);
     for len in (1..=dialled.len).rev() {
         let (end, count) = dialled.ends.get(len - 1).copied().unwrap_or_default();
         let needed = dialled.needed(count);
-        if needed != 0 && text.stands_alone(start, end) && !is_date(number) && text.context(start, end) & needed != 0 {
+        if needed != 0 && text.stands_alone(start, end) && text.context(start, end) & needed != 0 {
             return out.found_in_context(text, Kind::Phone, start, end, false);
         }
     }
@@ -281,6 +285,7 @@ mod tests {
             "rows 399-6625 of 40202; pages 231-996; years 1998-2004",
             "957 + 3140 - 894",
             "call on 2024-01-02",
+            "call 8.66.83.133x",
             "415-555-0132-7",
             "ts=1564708507",
             "order number 95522518",

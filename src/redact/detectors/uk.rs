@@ -15,7 +15,7 @@ pub(super) const DETECTOR_LICENCE: Detector = Detector { probe: Probe::Word(lice
 
 fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     let start = number.start;
-    if number.digits_in(0) == 2
+    if matches!(number.digits_in(0), 2 | 6)
         && let Some(from) = start.checked_sub(3)
         && text.before(start) == b' '
     {
