@@ -21,8 +21,8 @@ pub struct Step {
     pub batches: Vec<Redacted>,
     /// Decisions that were made.
     pub decided: Vec<Decided>,
-    /// What was found in what leaves.
-    pub findings: Findings,
+    /// What was found in what leaves, by trace where it has one.
+    pub found: Vec<(Option<TraceId>, Findings)>,
     /// What the books are told.
     pub report: ShardReport,
     /// Items that redaction held back; they are among those kept.
