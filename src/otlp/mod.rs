@@ -5,6 +5,7 @@
 //! fields, field order and explicit defaults leave as they came.
 
 pub mod append;
+pub mod json;
 pub mod regroup;
 pub mod request;
 pub mod schema;
