@@ -1,0 +1,121 @@
+//! Ways to send: one file each, and a line in the list below.
+//!
+//! An exporter sends one request and says what the answer means. It does not retry, count or log: that is the same for all of them.
+
+mod compress;
+pub mod debug;
+#[cfg(test)]
+mod fake;
+pub mod file;
+pub mod otlp_grpc;
+pub mod otlp_http;
+mod response;
+
+use crate::forward::batch::Batch;
+use crate::forward::config::{Common, Problem};
+use crate::forward::verdict::Verdict;
+use crate::otlp::signal::Signal;
+use serde::Serialize;
+use serde::de::MapAccess;
+use std::ops::Range;
+
+/// The types that a key of `exporters` can begin with; `otlp` and `otlphttp` are the older spellings of the first two.
+pub(crate) const TYPES: &[&str] = &["otlp_grpc", "otlp_http", "debug", "file", "otlp", "otlphttp"];
+
+/// The settings of one destination, by type.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Settings {
+    /// `otlp_grpc`.
+    OtlpGrpc(otlp_grpc::Settings),
+    /// `otlp_http`.
+    OtlpHttp(otlp_http::Settings),
+    /// `debug`.
+    Debug(debug::Settings),
+    /// `file`.
+    File(file::Settings),
+}
+
+impl Settings {
+    /// Reads the value of a key of type `kind`; `None` for a type that does not exist.
+    pub(crate) fn read<'de, A: MapAccess<'de>>(kind: &str, map: &mut A) -> Result<Option<Settings>, A::Error> {
+        Ok(Some(match kind {
+            "otlp_grpc" | "otlp" => Settings::OtlpGrpc(map.next_value()?),
+            "otlp_http" | "otlphttp" => Settings::OtlpHttp(map.next_value()?),
+            // `debug:` alone is what one writes first.
+            "debug" => Settings::Debug(map.next_value::<Option<_>>()?.unwrap_or_default()),
+            "file" => Settings::File(map.next_value()?),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Everything that is wrong with them.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.common().problems();
+        problems.extend(match self {
+            Settings::OtlpGrpc(settings) => settings.problems(),
+            Settings::OtlpHttp(settings) => settings.problems(),
+            Settings::Debug(_) | Settings::File(_) => Vec::new(),
+        });
+        problems
+    }
+
+    /// Queue, batches, retries.
+    pub(crate) fn common(&self) -> Common {
+        match self {
+            Settings::OtlpGrpc(settings) => settings.common(),
+            Settings::OtlpHttp(settings) => settings.common(),
+            Settings::Debug(_) | Settings::File(_) => one_at_a_time(),
+        }
+    }
+
+    /// An exporter, not yet connected. A file is opened.
+    pub(crate) fn open(&self) -> Result<Exporter, Problem> {
+        Ok(match self {
+            Settings::OtlpGrpc(settings) => Exporter::OtlpGrpc(otlp_grpc::Exporter::new(settings)?),
+            Settings::OtlpHttp(settings) => Exporter::OtlpHttp(otlp_http::Exporter::new(settings)?),
+            Settings::Debug(settings) => Exporter::Debug(debug::Exporter::new(settings)),
+            Settings::File(settings) => Exporter::File(file::Exporter::open(settings)?),
+        })
+    }
+}
+
+/// What is written to one place is written in order.
+fn one_at_a_time() -> Common {
+    let mut common = Common::default();
+    common.sending_queue.num_consumers = 1;
+    common
+}
+
+/// A way to send, ready.
+#[derive(Debug)]
+pub(crate) enum Exporter {
+    OtlpGrpc(otlp_grpc::Exporter),
+    OtlpHttp(otlp_http::Exporter),
+    Debug(debug::Exporter),
+    File(file::Exporter),
+    #[cfg(test)]
+    Scripted(crate::forward::tests::Scripted),
+}
+
+impl Exporter {
+    /// Sends items `range` of `batch`.
+    pub(crate) async fn send(&self, batch: &Batch, range: Range<usize>) -> Verdict {
+        match self {
+            Exporter::OtlpGrpc(exporter) => exporter.send(batch, range).await,
+            Exporter::OtlpHttp(exporter) => exporter.send(batch, range).await,
+            Exporter::Debug(exporter) => exporter.send(batch, range).await,
+            Exporter::File(exporter) => exporter.send(batch, range).await,
+            #[cfg(test)]
+            Exporter::Scripted(exporter) => exporter.send(batch, range).await,
+        }
+    }
+
+    /// Whether it has a place for `signal`.
+    pub(crate) fn supports(&self, signal: Signal) -> bool {
+        match self {
+            Exporter::OtlpHttp(exporter) => exporter.supports(signal),
+            _ => true,
+        }
+    }
+}
