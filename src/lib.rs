@@ -3,3 +3,5 @@
 //! Reading order, data order and dependency order are this list: a module uses only modules above it.
 
 pub mod units;
+
+pub mod enrich;
