@@ -5,6 +5,6 @@ mod plan;
 mod shard;
 mod stage;
 
-pub use path::{Path, Step};
-pub use plan::{Plan, PlanError};
+pub use path::{Common, Path, Step};
+pub use plan::{LabelRules, Plan, PlanError};
 pub use stage::{Addresses, Entrance, Running, StartError};

@@ -3,15 +3,17 @@
 //! A shard of the running stage owns one path, and so does a replay: what a recorded request shows on a desk is what
 //! the stage does with it.
 
-use crate::enrich::{Enrich, Observer};
+use crate::enrich::{Enrich, Observer, Shared};
 use crate::otlp::request::Item;
 use crate::otlp::signal::Signal;
-use crate::pipeline::plan::Plan;
+use crate::otlp::span::TraceId;
+use crate::pipeline::plan::{LabelRules, Plan};
 use crate::receive::Received;
-use crate::redact::{Findings, Redact, Redacted, Redaction};
-use crate::sample::{Decided, Kept, Outcome, Pressure, Sampler, Stamp};
+use crate::redact::{Findings, Redact, Redacted, Redaction, Redactor};
+use crate::sample::{Decided, Kept, Meters, Outcome, Policies, Pressure, Sampler, Stamp};
 use crate::telemetry::Telemetry;
 use crate::telemetry::ledger::ShardReport;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a step led to.
@@ -25,26 +27,56 @@ pub struct Step {
     pub found: Vec<(Option<TraceId>, Findings)>,
     /// What the books are told.
     pub report: ShardReport,
-    /// Items that redaction held back; they are among those kept.
+    /// Items that redaction held back; they are among those lost.
     pub blocked: u64,
+}
+
+/// What the paths of one stage have in common. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Metrics, memory, books.
+    pub telemetry: Telemetry,
+    /// Responses and names that enrichment has seen.
+    pub enrich: Shared,
+    /// Redaction of metric labels.
+    pub labels: LabelRules,
+    /// Number of paths, which share the limits of the config.
+    pub paths: usize,
 }
 
 /// One path through the stage.
 #[derive(Debug)]
 pub struct Path {
+    common: Common,
     enrich: Enrich,
-    sampler: Option<Sampler<Item>>,
+    sampling: Option<Sampling>,
     redact: Redact,
     redact_early: bool,
     outcome: Outcome<Item>,
 }
 
+#[derive(Debug)]
+struct Sampling {
+    sampler: Sampler<Item>,
+    meters: Meters,
+}
+
+impl Sampling {
+    fn new(policies: &Policies, common: &Common, now: Instant) -> Sampling {
+        let meters = Meters::new(&common.telemetry.metrics, policies);
+        let sampler = Sampler::new(policies.clone(), common.paths, now).with_budget(common.telemetry.budget.clone());
+        Sampling { sampler, meters }
+    }
+}
+
 impl Path {
-    /// A path by this plan. `number` is that of its shard.
-    pub fn new(plan: &Plan, telemetry: &Telemetry) -> Path {
+    /// A path by this plan. `now` is where its time begins.
+    pub fn new(plan: &Plan, common: &Common, now: Instant) -> Path {
+        let telemetry = &common.telemetry;
         Path {
-            enrich: plan.enrich(telemetry),
-            sampler: plan.policies.as_ref().map(|policies| Sampler::new(policies.clone())),
+            common: common.clone(),
+            enrich: Enrich::new(&plan.enrich, Arc::clone(&plan.prices), telemetry, &common.enrich, common.labels.filter()),
+            sampling: plan.policies.as_ref().map(|policies| Sampling::new(policies, common, now)),
             redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone()),
             redact_early: plan.redact_early,
             outcome: Outcome::default(),
@@ -53,20 +85,24 @@ impl Path {
 
     /// Goes on by another plan; what is held stays held and is decided by the new policies.
     pub fn reload(&mut self, plan: &Plan, now: Instant) -> Step {
-        self.enrich.reload(&plan.enrich_config, plan.prices.clone());
+        self.enrich.reload(&plan.enrich, Arc::clone(&plan.prices));
         self.redact.reload(plan.redactor.clone());
         self.redact_early = plan.redact_early;
-        match (&mut self.sampler, &plan.policies) {
-            (Some(sampler), Some(policies)) => sampler.reload(policies.clone(), now, &mut self.outcome),
-            (None, Some(policies)) => self.sampler = Some(Sampler::new(policies.clone())),
-            (Some(sampler), None) => {
-                // Sampling was switched off: nobody is left to decide what is held, so it is decided now.
-                sampler.shutdown(now, &mut self.outcome);
-                self.sampler = None;
+        match (&mut self.sampling, &plan.policies) {
+            (Some(Sampling { sampler, meters }), Some(policies)) => {
+                meters.reload(policies);
+                sampler.reload(policies.clone(), now, &mut self.outcome);
+            }
+            (None, Some(policies)) => self.sampling = Some(Sampling::new(policies, &self.common, now)),
+            (Some(_), None) => {
+                // Sampling was switched off: nobody will be left to decide what is held, so it is decided now.
+                let step = self.shutdown(now);
+                self.sampling = None;
+                return step;
             }
             (None, None) => {}
         }
-        self.finish(0)
+        self.finish(0, 0)
     }
 
     /// Takes in items of one request.
@@ -77,12 +113,12 @@ impl Path {
         let mut blocked = 0;
         if self.redact_early && signal != Signal::Metrics {
             let bodies: Vec<Item> = items.iter().map(|(item, _)| item.clone()).collect();
-            let redacted = self.redact.early(&bodies, &mut Findings::new());
+            let redacted = self.redact.early(&bodies);
             items = redacted.into_iter().zip(items).filter_map(|(item, (_, facts))| Some((item?, facts))).collect();
             blocked = arrived - items.len() as u64;
         }
-        match &mut self.sampler {
-            Some(sampler) => {
+        match &mut self.sampling {
+            Some(Sampling { sampler, .. }) => {
                 for (item, facts) in items {
                     match signal {
                         Signal::Logs => sampler.admit_log(facts.trace_id, item, now, &mut self.outcome),
@@ -90,64 +126,67 @@ impl Path {
                     }
                 }
             }
+            None if items.is_empty() => {}
             None => {
                 let keep_class = items.iter().any(|(_, facts)| facts.error.is_some() || facts.truncated);
+                let trace_id = items.first().and_then(|(_, facts)| facts.trace_id);
                 let spans: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
-                if !spans.is_empty() {
-                    self.outcome.kept.push(Kept { spans, stamp: Stamp::none(), keep_class });
-                }
+                self.outcome.kept.push(Kept { spans, stamp: Stamp::default(), keep_class, trace_id });
             }
         }
-        let mut step = self.finish(arrived);
-        step.report.lost += blocked;
-        step
+        self.finish(arrived, blocked)
     }
 
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: Instant) -> Step {
-        if let Some(sampler) = &mut self.sampler {
+        if let Some(Sampling { sampler, .. }) = &mut self.sampling {
             sampler.tick(now, &mut self.outcome);
         }
-        self.finish(0)
+        self.finish(0, 0)
     }
 
     /// Tells how full memory is; under pressure traces are decided early.
     pub fn pressure(&mut self, pressure: Pressure, now: Instant) -> Step {
-        if let Some(sampler) = &mut self.sampler {
+        if let Some(Sampling { sampler, .. }) = &mut self.sampling {
             sampler.pressure(pressure, now, &mut self.outcome);
         }
-        self.finish(0)
+        self.finish(0, 0)
     }
 
     /// Decides everything that is held.
     pub fn shutdown(&mut self, now: Instant) -> Step {
-        if let Some(sampler) = &mut self.sampler {
+        if let Some(Sampling { sampler, .. }) = &mut self.sampling {
             sampler.shutdown(now, &mut self.outcome);
         }
-        self.finish(0)
+        self.finish(0, 0)
     }
 
     /// When the next tick is due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.sampler.as_ref().and_then(Sampler::next_deadline)
+        self.sampling.as_ref().and_then(|s| s.sampler.next_deadline())
     }
 
-    /// Items held undecided or in the drop hold.
+    /// Items held: undecided, or dropped and not yet gone.
     pub fn held(&self) -> u64 {
-        self.sampler.as_ref().map_or(0, Sampler::held)
+        self.sampling.as_ref().map_or(0, |s| s.sampler.held())
     }
 
-    fn finish(&mut self, arrived: u64) -> Step {
-        let mut outcome = std::mem::take(&mut self.outcome);
-        let mut step = Step { decided: std::mem::take(&mut outcome.decisions), ..Step::default() };
-        let kept: u64 = outcome.kept.iter().map(|k| k.spans.len() as u64).sum();
-        let Redaction { batches, blocked } = self.redact.apply(&outcome.kept, &mut step.findings);
-        step.batches = batches;
-        step.blocked = blocked;
-        step.report =
-            ShardReport { arrived, held: self.held(), kept: kept - blocked, dropped: outcome.dropped_spans, lost: blocked };
-        outcome.clear();
-        self.outcome = outcome;
-        step
+    /// The redaction rules in force.
+    pub fn redactor(&self) -> Option<&Redactor> {
+        self.redact.redactor()
+    }
+
+    fn finish(&mut self, arrived: u64, blocked_early: u64) -> Step {
+        if let Some(Sampling { sampler, meters }) = &mut self.sampling {
+            meters.record(&self.outcome);
+            meters.status(sampler.status());
+        }
+        let (kept, dropped) = (self.outcome.kept_items(), self.outcome.dropped_items());
+        let Redaction { batches, found, blocked } = self.redact.apply(&self.outcome.kept);
+        let decided = std::mem::take(&mut self.outcome.decisions);
+        self.outcome.clear();
+        let report =
+            ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };
+        Step { batches, decided, found, report, blocked: blocked + blocked_early }
     }
 }

@@ -3,19 +3,22 @@
 //! A plan is built whole or not at all: a reload with one bad pattern leaves the running plan as it is.
 
 use crate::config::Processors;
-use crate::enrich::{self, Enrich, PriceTable, Shared};
-use crate::redact::{Position, Redactor};
+use crate::enrich::price::{PriceTable, PricesConfig};
+use crate::enrich::{EnrichConfig, LabelFilter};
+use crate::redact::{Findings, Position, Redactor};
 use crate::sample::Policies;
-use crate::telemetry::Telemetry;
+use arc_swap::ArcSwapOption;
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Compiled processors.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// `processors.enrich`.
-    pub enrich_config: enrich::Config,
+    pub enrich: EnrichConfig,
     /// Prices, bundled and the user's.
     pub prices: Arc<PriceTable>,
     /// Redaction rules; `None` where redaction is off.
@@ -24,8 +27,6 @@ pub struct Plan {
     pub redact_early: bool,
     /// Sampling policies; `None` where sampling is off.
     pub policies: Option<Policies>,
-    /// What the shards share: the ids of responses seen.
-    pub shared: Arc<Shared>,
     /// Things a person should know about the config, although it loads.
     pub warnings: Vec<String>,
 }
@@ -56,7 +57,7 @@ impl Plan {
 
         let mut warnings = Vec::new();
         let read = |path: &Path| std::fs::read_to_string(base.join(path));
-        let prices = match PriceTable::load(&processors.enrich.prices, &read) {
+        let prices = match PriceTable::load(&dated(&processors.enrich.prices, base), &read) {
             Ok(table) => Arc::new(table),
             Err(problems) => {
                 problems.iter().for_each(|p| fail("processors.enrich.prices".into(), p.to_string()));
@@ -64,13 +65,10 @@ impl Plan {
             }
         };
         warnings.extend(prices.warnings().iter().map(|w| format!("processors.enrich.prices: {w}")));
-        if let Err(problems) = processors.enrich.check() {
-            problems.into_iter().for_each(|(path, message)| fail(path, message));
-        }
         let redactor = match Redactor::new(&processors.redaction) {
             Ok(redactor) => processors.redaction.enabled.then(|| Arc::new(redactor)),
             Err(problems) => {
-                problems.into_iter().for_each(|p| fail(p.path().to_owned(), p.to_string()));
+                problems.into_iter().for_each(|p| fail(p.path(), p.to_string()));
                 None
             }
         };
@@ -85,18 +83,48 @@ impl Plan {
             return Err(errors);
         }
         Ok(Plan {
-            enrich_config: processors.enrich.clone(),
+            enrich: processors.enrich.clone(),
             prices,
             redact_early: redactor.is_some() && processors.redaction.position == Position::BeforeSampling,
             redactor,
             policies,
-            shared: Arc::new(Shared::default()),
             warnings,
         })
     }
+}
 
-    /// The enrichment stage of one shard.
-    pub fn enrich(&self, telemetry: &Telemetry) -> Enrich {
-        Enrich::new(&self.enrich_config, Arc::clone(&self.prices), Arc::clone(&self.shared), telemetry, self.redactor.clone())
+/// Price files with the time they were last changed: a list of somebody else's prices speaks for the time since then.
+fn dated(prices: &PricesConfig, base: &Path) -> PricesConfig {
+    let mut prices = prices.clone();
+    for file in &mut prices.files {
+        let changed = std::fs::metadata(base.join(&file.path)).and_then(|m| m.modified()).ok();
+        let since = changed.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        file.modified = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
+    }
+    prices
+}
+
+/// The rules in force, for what is derived from content and leaves by another door: metric labels.
+#[derive(Clone, Debug, Default)]
+pub struct LabelRules(Arc<ArcSwapOption<Redactor>>);
+
+impl LabelRules {
+    /// Rules that can be replaced later.
+    pub fn new(redactor: Option<Arc<Redactor>>) -> LabelRules {
+        LabelRules(Arc::new(ArcSwapOption::new(redactor)))
+    }
+
+    /// Goes on with other rules.
+    pub fn replace(&self, redactor: Option<Arc<Redactor>>) {
+        self.0.store(redactor);
+    }
+
+    /// A filter that follows them.
+    pub fn filter(&self) -> LabelFilter {
+        let rules = Arc::clone(&self.0);
+        Arc::new(move |label| {
+            let redacted = rules.load().as_ref().and_then(|redactor| redactor.text(label, None, &mut Findings::new()));
+            redacted.map_or(Cow::Borrowed(label), Cow::Owned)
+        })
     }
 }

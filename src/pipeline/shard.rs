@@ -4,16 +4,16 @@
 //! lock is held while a span is read, priced or redacted, and the order of arrival is the order of decisions.
 
 use crate::forward::Forward;
-use crate::pipeline::path::{Path, Step};
+use crate::pipeline::path::{Common, Path, Step};
 use crate::pipeline::plan::Plan;
 use crate::receive::Received;
-use crate::redact::Meters as RedactMeters;
-use crate::sample::{Decisions, Meters as SampleMeters, Pressure};
-use crate::telemetry::Telemetry;
+use crate::redact::Meters;
+use crate::sample::{Decisions, Pressure};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as TokioInstant, sleep_until};
+use tracing::error;
 
 /// A shard looks at memory pressure and its deadlines at least this often.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -31,11 +31,10 @@ pub(in crate::pipeline) enum Order {
 /// What all shards share.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Shared {
-    pub(in crate::pipeline) telemetry: Telemetry,
+    pub(in crate::pipeline) common: Common,
     pub(in crate::pipeline) forward: Arc<Forward>,
-    pub(in crate::pipeline) decisions: Arc<Decisions>,
-    pub(in crate::pipeline) sample_meters: SampleMeters,
-    pub(in crate::pipeline) redact_meters: RedactMeters,
+    pub(in crate::pipeline) decisions: Decisions,
+    pub(in crate::pipeline) redact_meters: Meters,
 }
 
 pub(in crate::pipeline) struct Shard {
@@ -47,7 +46,7 @@ pub(in crate::pipeline) struct Shard {
 
 impl Shard {
     pub(in crate::pipeline) fn new(number: usize, plan: &Plan, shared: Arc<Shared>) -> Shard {
-        let path = Path::new(plan, &shared.telemetry);
+        let path = Path::new(plan, &shared.common, Instant::now());
         Shard { number, path, shared, pressure: Pressure::Normal }
     }
 
@@ -99,7 +98,7 @@ impl Shard {
 
     fn tick(&mut self) {
         let now = Instant::now();
-        let pressure = self.pressure.next(self.shared.telemetry.budget.fill());
+        let pressure = next_level(self.pressure, self.shared.common.telemetry.budget.fill());
         if pressure != Pressure::Normal || pressure != self.pressure {
             self.pressure = pressure;
             let step = self.path.pressure(pressure, now);
@@ -113,15 +112,54 @@ impl Shard {
 
     /// Books, metrics and the way out of what a step led to.
     fn finish(&mut self, step: Step) {
-        let Shared { telemetry, forward, decisions, sample_meters, redact_meters } = &*self.shared;
-        telemetry.ledger.shard(self.number, step.report);
-        for decided in &step.decided {
-            decisions.record(decided);
-            sample_meters.record(decided);
+        let Shared { common, forward, decisions, redact_meters } = &*self.shared;
+        common.telemetry.ledger.shard(self.number, step.report);
+        decisions.record(&step.decided, Instant::now());
+        if let Some(redactor) = self.path.redactor() {
+            step.found.iter().for_each(|(_, findings)| redact_meters.record(redactor, findings));
         }
-        redact_meters.record(&step.findings, step.blocked);
+        if step.blocked > 0 {
+            redact_meters.blocked(step.blocked);
+            error!(target: "redact", spans = step.blocked, "held back because redacting them failed");
+        }
         for batch in step.batches {
             forward.enqueue(batch);
         }
+    }
+}
+
+/// The level of pressure at this part of the memory limit. A level is left only well below where it was entered, so that it does not
+/// flicker.
+fn next_level(level: Pressure, fill: f64) -> Pressure {
+    let entered = match fill {
+        f if f >= 0.95 => Pressure::Hard,
+        f if f >= 0.85 => Pressure::Evict,
+        f if f >= 0.70 => Pressure::Soft,
+        _ => Pressure::Normal,
+    };
+    let stays = match level {
+        Pressure::Hard => fill >= 0.85,
+        Pressure::Evict => fill >= 0.75,
+        Pressure::Soft => fill >= 0.65,
+        Pressure::Normal => true,
+    };
+    if stays { level.max(entered) } else { entered }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_left_only_well_below_where_it_was_entered() {
+        let levels: Vec<_> = [0.5, 0.71, 0.66, 0.64, 0.86, 0.76, 0.74, 0.96, 0.9, 0.84, 0.1]
+            .into_iter()
+            .scan(Pressure::Normal, |level, fill| {
+                *level = next_level(*level, fill);
+                Some(*level)
+            })
+            .collect();
+        use Pressure::{Evict, Hard, Normal, Soft};
+        assert_eq!(levels, [Normal, Soft, Soft, Normal, Evict, Evict, Soft, Hard, Hard, Soft, Normal]);
     }
 }

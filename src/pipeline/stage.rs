@@ -5,11 +5,13 @@ use crate::forward::Forward;
 use crate::live::{Admin, AdminConfig, Answers, Status};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
-use crate::pipeline::plan::{Plan, PlanError};
+use crate::otlp::trace_state::threshold_digits;
+use crate::pipeline::path::Common;
+use crate::pipeline::plan::{LabelRules, Plan, PlanError};
 use crate::pipeline::shard::{Order, Shard, Shared};
 use crate::receive::{Busy, Intake, Opened, Receivers};
 use crate::redact;
-use crate::sample::{Decisions, Meters as SampleMeters};
+use crate::sample::Decisions;
 use crate::telemetry::Telemetry;
 use serde_json::{Value, json};
 use std::hash::{BuildHasher, RandomState};
@@ -32,6 +34,10 @@ const SHARD_PATIENCE: Duration = Duration::from_secs(5);
 /// Part of the memory limit from which new requests are refused. The rest is for what admitted traffic still grows by:
 /// added attributes, redacted copies, batches on their way out.
 const REFUSE_AT: f64 = 0.95;
+
+/// Decisions that `/api/decisions` can answer about, and for how long.
+const MAX_ANSWERS: usize = 200_000;
+const ANSWERS_FOR: Duration = Duration::from_secs(3600);
 
 /// Why the stage did not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +63,10 @@ pub struct Running {
     status: Status,
     entrance: Entrance,
     forward: Arc<Forward>,
-    decisions: Arc<Decisions>,
+    decisions: Decisions,
     shards: Vec<JoinHandle<()>>,
     receivers: JoinHandle<()>,
+    labels: LabelRules,
     stop_receiving: CancellationToken,
     stop_admin: CancellationToken,
     admin: JoinHandle<()>,
@@ -88,18 +95,19 @@ impl Running {
         let plan = Plan::compile(&file.processors, base).map_err(StartError::Plan)?;
         plan.warnings.iter().for_each(|warning| warn!(target: "config", "{warning}"));
 
-        let admin = Admin::bind(&file.service.admin.endpoint).await?;
+        let admin = Admin::bind(&file.service.admin.endpoint.to_string()).await?;
         let forward = Arc::new(Forward::start(&file.exporters, &telemetry)?);
-        let decisions = Arc::new(Decisions::default());
+        let decisions = Decisions::new(MAX_ANSWERS, ANSWERS_FOR);
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let labels = LabelRules::new(plan.redactor.clone());
+        let common = Common { telemetry: telemetry.clone(), enrich: Default::default(), labels: labels.clone(), paths: count };
         let shared = Arc::new(Shared {
-            telemetry: telemetry.clone(),
+            common,
             forward: Arc::clone(&forward),
-            decisions: Arc::clone(&decisions),
-            sample_meters: SampleMeters::new(&telemetry.metrics),
+            decisions: decisions.clone(),
             redact_meters: redact::Meters::new(&telemetry.metrics),
         });
         let (mut shards, mut orders) = (Vec::new(), Vec::new());
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
         for number in 0..count {
             let (sender, receiver) = mpsc::channel(SHARD_QUEUE);
             shards.push(tokio::spawn(Shard::new(number, &plan, Arc::clone(&shared)).run(receiver)));
@@ -117,7 +125,7 @@ impl Running {
 
         build_info(&telemetry);
         let (stop_receiving, stop_admin, status) = (CancellationToken::new(), CancellationToken::new(), Status::default());
-        let answers = Arc::new(StageAnswers { telemetry: telemetry.clone(), decisions: Arc::clone(&decisions), addresses, shards: count });
+        let answers = Arc::new(StageAnswers { telemetry: telemetry.clone(), decisions: decisions.clone(), addresses, shards: count });
         let (metrics, admin_status, stop) = (telemetry.metrics.clone(), status.clone(), stop_admin.clone());
         let admin_config = admin_config(file);
         let admin = tokio::spawn(async move {
@@ -135,6 +143,7 @@ impl Running {
             decisions,
             shards,
             receivers,
+            labels,
             stop_receiving,
             stop_admin,
             admin,
@@ -170,6 +179,7 @@ impl Running {
     pub async fn reload(&self, file: &File, base: &FilePath) -> Result<(), StartError> {
         let plan = Arc::new(Plan::compile(&file.processors, base).map_err(StartError::Plan)?);
         self.forward.reload(&file.exporters)?;
+        self.labels.replace(plan.redactor.clone());
         self.telemetry.budget.set_limit(file.service.memory.limit_bytes());
         for orders in self.entrance.orders.iter() {
             // A shard that is gone has nothing to reload.
@@ -199,7 +209,7 @@ impl Running {
         for shard in self.shards {
             let _ = shard.await;
         }
-        self.forward.drain(deadline).await;
+        self.forward.drain(deadline.saturating_duration_since(Instant::now())).await;
         let books = self.telemetry.ledger.books();
         info!(target: "pipeline", accepted = books.accepted, forwarded = books.forwarded, dropped = books.dropped, lost = books.lost, "drained");
         self.stop_admin.cancel();
@@ -210,8 +220,8 @@ impl Running {
 fn admin_config(file: &File) -> AdminConfig {
     let admin = &file.service.admin;
     AdminConfig {
-        endpoint: admin.endpoint.clone(),
-        tokens: admin.tokens().map(AdminConfig::digest).collect(),
+        endpoint: admin.endpoint.to_string(),
+        tokens: admin.auth.bearer_tokens.iter().map(|token| AdminConfig::digest(token.expose())).collect(),
         allowed_hosts: admin.allowed_hosts.clone(),
     }
 }
@@ -290,14 +300,28 @@ impl Intake for Entrance {
 
 struct StageAnswers {
     telemetry: Telemetry,
-    decisions: Arc<Decisions>,
+    decisions: Decisions,
     addresses: Addresses,
     shards: usize,
 }
 
 impl Answers for StageAnswers {
     fn decision(&self, trace: TraceId) -> Option<Value> {
-        self.decisions.find(trace).map(|decision| decision.to_json())
+        let answer = self.decisions.find(trace, Instant::now())?;
+        Some(json!({
+            "trace_id": trace.to_string(),
+            "decision": answer.decision.as_str(),
+            "policy": answer.policy,
+            "reason": answer.reason.as_str(),
+            "trigger": answer.trigger.as_str(),
+            "matched": answer.matched,
+            "spans": answer.spans,
+            "complete": answer.complete,
+            "partial": answer.partial,
+            "wait_ms": answer.wait.as_millis() as u64,
+            "threshold": answer.threshold.map(threshold_digits),
+            "seconds_ago": answer.at.elapsed().as_secs(),
+        }))
     }
 
     fn status(&self) -> Value {

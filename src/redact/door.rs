@@ -50,6 +50,11 @@ impl Redact {
         self.heads.clear();
     }
 
+    /// The rules in force.
+    pub fn redactor(&self) -> Option<&Redactor> {
+        self.redactor.as_deref()
+    }
+
     /// Stamps and redacts what was kept.
     pub fn apply(&mut self, kept: &[Kept<Item>]) -> Redaction {
         let mut out = Redaction::default();
@@ -83,7 +88,7 @@ impl Redact {
 
     /// Items redacted before they are held, for a journal without a key. They pass [`Redact::apply`] again as they leave, which changes
     /// nothing: redacting twice is redacting once.
-    pub fn early(&mut self, items: &[Item], findings: &mut Findings) -> Vec<Option<Item>> {
+    pub fn early(&mut self, items: &[Item]) -> Vec<Option<Item>> {
         let Some(signal) = items.first().map(Item::signal) else { return Vec::new() };
         let mut packed = Packer::with_capacity(signal, items.len(), items.iter().map(Item::size).sum());
         let mut passed = Vec::with_capacity(items.len());
@@ -91,7 +96,8 @@ impl Redact {
             self.scratch.clear();
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal, 1, item.size());
-            let ok = self.push(&mut batch, item, findings);
+            // What is found is counted as it leaves.
+            let ok = self.push(&mut batch, item, &mut Findings::new());
             passed.push(ok);
             if ok {
                 packed.push(&batch.heads[0], |bytes| bytes.extend_from_slice(&batch.bytes), &[]);

@@ -14,10 +14,12 @@ mod config;
 mod context;
 mod custom;
 mod detectors;
+mod door;
 mod findings;
 mod json;
 mod keys;
 mod kind;
+mod meters;
 mod overlap;
 mod redacted;
 mod scan;
@@ -25,8 +27,10 @@ mod text;
 mod walk;
 
 pub use config::{Action, Allow, Config, ConfigError, Custom, Entity, HashKey, Ip, Oversize, Position, PrivateIp, Profile, When};
+pub use door::{Redact, Redaction, pass_metrics};
 pub use findings::{Finding, Findings};
 pub use kind::Kind;
+pub use meters::Meters;
 pub use redacted::Redacted;
 
 use action::Pseudonyms;

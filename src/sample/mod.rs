@@ -35,8 +35,10 @@ mod watch;
 mod tests;
 
 pub use config::Config;
+pub use decisions::Decisions;
 pub use held::{Held, Place};
 pub use limits::{Pressure, Status};
+pub use meters::Meters;
 pub use outcome::{Decided, Decision, Kept, Late, Outcome, Reason, Trigger};
 pub use policies::{ConfigError, Policies};
 pub use policy::Policy;
