@@ -283,6 +283,13 @@ impl Destination {
         self.given_up.load(Ordering::Relaxed)
     }
 
+    /// Ends the task now; what still waits is lost.
+    pub(crate) fn stop(&self) {
+        if !self.is_done() {
+            self.phase.send_replace(Phase::Over(Reason::Shutdown));
+        }
+    }
+
     /// Whether its task has ended.
     pub(crate) fn is_done(&self) -> bool {
         *self.done.borrow()

@@ -3,7 +3,7 @@
 //! Redacted items are handed to every destination at once, as one shared buffer. Each destination has a queue bounded in bytes, cuts
 //! batches from it, keeps several requests in flight, and answers for every item until its backend has it. What a backend cannot take
 //! now is sent again; what it will never take is halved until the culprit is found. A queue that is full pushes back to the receivers
-//! while the senders still own their data: nothing that was accepted is dropped to make room. The rules are in [`verdict`](self).
+//! while the senders still own their data: nothing that was accepted is dropped to make room. What each answer of a backend means stands at the head of `verdict.rs`.
 
 mod batch;
 pub mod config;
@@ -158,6 +158,13 @@ impl Forward {
         all.extend(lock(&self.retired).iter().cloned());
         let drains = all.iter().map(|destination| destination.drain(until, Reason::Shutdown));
         futures_util::future::join_all(drains).await.into_iter().sum()
+    }
+}
+
+/// Whoever does not drain gives up what still waits; the tasks end.
+impl Drop for Forward {
+    fn drop(&mut self) {
+        self.destinations.load().iter().chain(lock(&self.retired).iter()).for_each(|destination| destination.stop());
     }
 }
 

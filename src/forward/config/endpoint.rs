@@ -146,7 +146,9 @@ impl Tls {
                 ("tls.key_file", self.key_file.is_some()),
                 ("tls.server_name", self.server_name.is_some()),
             ];
-            problems.extend(set.iter().filter(|(_, set)| *set).map(|(key, _)| Problem::new(key, "is set, but the endpoint is reached without TLS")));
+            problems.extend(
+                set.iter().filter(|(_, set)| *set).map(|(key, _)| Problem::new(key, "is set, but the endpoint is reached without TLS")),
+            );
         }
         match (&self.cert_file, &self.key_file) {
             (Some(_), None) => problems.push(Problem::new("tls.key_file", "is missing: cert_file needs its key")),
@@ -205,9 +207,8 @@ mod tests {
 
     #[test]
     fn contradictions_are_named() {
-        let keys = |endpoint: &str, tls: Tls| -> Vec<_> {
-            tls.problems(&Endpoint::parse(endpoint).unwrap()).into_iter().map(|p| p.key).collect()
-        };
+        let keys =
+            |endpoint: &str, tls: Tls| -> Vec<_> { tls.problems(&Endpoint::parse(endpoint).unwrap()).into_iter().map(|p| p.key).collect() };
         let file = || Some(PathBuf::from("x.pem"));
         assert_eq!(keys("https://a", Tls { insecure: Some(true), ..Tls::default() }), ["tls.insecure"]);
         assert_eq!(keys("http://a", Tls { insecure: Some(false), ..Tls::default() }), ["tls.insecure"]);
