@@ -3,6 +3,7 @@
 use crate::forward::verdict::{Message, Reason};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
+use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,17 +33,27 @@ struct Log {
     suppressed: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+/// How a destination does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The last answer was good, or there was none yet.
     #[default]
     Well,
+    /// Batches wait for the backend.
     Delayed,
+    /// Batches wait for somebody to repair the backend or the config.
     Misconfigured,
 }
 
 impl Health {
     pub(crate) fn new(destination: &str) -> Health {
         Health { destination: destination.to_owned(), troubled: AtomicBool::new(false), log: Mutex::default() }
+    }
+
+    /// How it does.
+    pub(crate) fn state(&self) -> State {
+        self.lock().state
     }
 
     /// A batch has to wait.

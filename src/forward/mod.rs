@@ -18,6 +18,8 @@ mod retry;
 mod verdict;
 
 pub use config::Config;
+pub use destination::Status;
+pub use health::State;
 
 use crate::redact::Redacted;
 use crate::telemetry::Telemetry;
@@ -117,6 +119,11 @@ impl Forward {
         self.destinations.load().iter().filter_map(|destination| destination.pressure()).max()
     }
 
+    /// How each destination does, in the order of their names.
+    pub fn status(&self) -> Vec<Status> {
+        self.destinations.load().iter().map(|destination| destination.status()).collect()
+    }
+
     /// Takes over another config. A destination that stays keeps its queue, and what waits in it is sent with the new settings; one that is
     /// new starts; one that is gone sends what it has, for five minutes at most.
     ///
@@ -124,6 +131,8 @@ impl Forward {
     /// The first setting that cannot work; then nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let running = build(config)?;
+        // One reload at a time.
+        let mut retired = lock(&self.retired);
         let old = self.destinations.load_full();
         let mut new = Vec::with_capacity(running.len());
         for (name, running) in running {
@@ -140,7 +149,6 @@ impl Forward {
             let _books = lock(&self.books);
             self.destinations.store(Arc::new(new));
         }
-        let mut retired = lock(&self.retired);
         retired.retain(|destination| !destination.is_done());
         for destination in gone {
             retired.push(Arc::clone(&destination));

@@ -376,8 +376,11 @@ async fn wrong_credentials_lose_nothing_and_are_asked_about_rarely() {
     setup.enqueue(numbered(4));
     wait(20_000).await;
     assert_eq!((scripted.requests().len(), setup.account(0).waiting), (1, 4));
+    let status = setup.forward.status().remove(0);
+    assert!(status.destination == "a" && status.state == State::Misconfigured && status.queue_bytes > 0, "{status:?}");
     wait(100_000).await;
     assert_eq!((scripted.requests().len(), setup.account(0).sent), (4, 4));
+    assert_eq!(setup.forward.status()[0].state, State::Well);
     setup.drain(1).await;
 }
 

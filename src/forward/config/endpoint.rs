@@ -3,6 +3,8 @@
 use crate::forward::config::Problem;
 use http::Uri;
 use http::uri::Scheme;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -158,9 +160,15 @@ impl Tls {
         problems
     }
 
-    /// Content of `ca_file`.
+    /// Content of `ca_file`, which has at least one certificate and nothing broken in it.
     pub(crate) fn ca(&self) -> Result<Option<Vec<u8>>, Problem> {
-        self.ca_file.as_deref().map(|path| read("tls.ca_file", path)).transpose()
+        let Some(path) = &self.ca_file else { return Ok(None) };
+        let pem = read("tls.ca_file", path)?;
+        let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+        if !certificates.is_ok_and(|certificates| !certificates.is_empty()) {
+            return Err(Problem::new("tls.ca_file", format!("{} is not a PEM file of certificates", path.display())));
+        }
+        Ok(Some(pem))
     }
 
     /// Content of `cert_file` and `key_file`.
