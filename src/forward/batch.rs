@@ -135,7 +135,8 @@ pub(crate) mod tests {
         };
         let scope_spans = vec![ScopeSpans { spans: names.iter().enumerate().map(span).collect(), ..ScopeSpans::default() }];
         let resource = Some(Resource { attributes: vec![attribute("service.name", service)], ..Resource::default() });
-        let request = ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }] };
+        let request =
+            ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }] };
         Arc::new(Redacted::unchecked(Signal::Traces, Bytes::from(request.encode_to_vec()), false))
     }
 

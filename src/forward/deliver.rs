@@ -147,7 +147,8 @@ async fn send(flight: &mut InFlight, part: Range<usize>) -> Next {
             return Next::Done;
         }
         destination.meters.retried(part.len() as u64);
-        if !wait.is_zero() {
+        // An answer to settings that are no longer in use says nothing about those that are.
+        if !wait.is_zero() && Arc::ptr_eq(&running, &destination.running()) {
             destination.pause(wait).await;
         }
         if destination.phase() != phase {

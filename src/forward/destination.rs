@@ -7,7 +7,7 @@ use crate::forward::batch::{Batch, cost};
 use crate::forward::config::Common;
 use crate::forward::deliver::deliver;
 use crate::forward::exporters::Exporter;
-use crate::forward::health::Health;
+use crate::forward::health::{self, Health};
 use crate::forward::meters::Meters;
 use crate::forward::queue::Queue;
 use crate::forward::rate::Rate;
@@ -16,6 +16,7 @@ use crate::otlp::signal::Signal;
 use crate::redact::Redacted;
 use crate::telemetry::Telemetry;
 use arc_swap::ArcSwap;
+use serde::Serialize;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,6 +65,19 @@ struct State {
     queue: Queue,
     in_flight: usize,
     closed: bool,
+}
+
+/// A destination at one instant, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// `type/name`.
+    pub destination: String,
+    /// How it does.
+    pub state: health::State,
+    /// Encoded bytes that wait or are in flight.
+    pub queue_bytes: usize,
+    /// `sending_queue.size`.
+    pub queue_limit_bytes: usize,
 }
 
 /// How much longer it runs.
@@ -133,6 +147,16 @@ impl Destination {
     /// Its key in the config.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How it does.
+    pub(crate) fn status(&self) -> Status {
+        Status {
+            destination: self.name.clone(),
+            state: self.health.state(),
+            queue_bytes: self.bytes.load(Ordering::Acquire),
+            queue_limit_bytes: self.running.load().common.sending_queue.size,
+        }
     }
 
     /// Its number in the ledger.
@@ -281,6 +305,13 @@ impl Destination {
             let _ = timeout(GRACE, done.wait_for(|done| *done)).await;
         }
         self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Ends the task now; what still waits is lost.
+    pub(crate) fn stop(&self) {
+        if !self.is_done() {
+            self.phase.send_replace(Phase::Over(Reason::Shutdown));
+        }
     }
 
     /// Whether its task has ended.

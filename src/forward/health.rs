@@ -3,6 +3,7 @@
 use crate::forward::verdict::{Message, Reason};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
+use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,11 +33,16 @@ struct Log {
     suppressed: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+/// How a destination does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The last answer was good, or there was none yet.
     #[default]
     Well,
+    /// Batches wait for the backend.
     Delayed,
+    /// Batches wait for somebody to repair the backend or the config.
     Misconfigured,
 }
 
@@ -45,11 +51,16 @@ impl Health {
         Health { destination: destination.to_owned(), troubled: AtomicBool::new(false), log: Mutex::default() }
     }
 
+    /// How it does.
+    pub(crate) fn state(&self) -> State {
+        self.lock().state
+    }
+
     /// A batch has to wait.
     pub(crate) fn delayed(&self, reason: Reason, retry_in: Duration, message: &Message) {
         if self.enter(State::Delayed) {
             let destination = &self.destination;
-            tracing::warn!(target: "forward", destination, %reason, ?retry_in, message = message.as_str(), "batches are delayed");
+            tracing::warn!(target: "forward", destination, %reason, ?retry_in, answer = message.as_str(), "batches are delayed");
         }
     }
 
@@ -57,7 +68,7 @@ impl Health {
     pub(crate) fn misconfigured(&self, reason: Reason, retry_in: Duration, message: &Message) {
         if self.enter(State::Misconfigured) {
             let destination = &self.destination;
-            tracing::error!(target: "forward", destination, %reason, ?retry_in, message = message.as_str(),
+            tracing::error!(target: "forward", destination, %reason, ?retry_in, answer = message.as_str(),
                 "the backend refuses us; check endpoint, headers and compression of this exporter; its data is kept and tried again");
         }
     }
@@ -80,7 +91,7 @@ impl Health {
     pub(crate) fn quarantined(&self, items: usize, trace_id: Option<TraceId>, reason: Reason, message: &Message) {
         if let Some(suppressed) = self.may_mention_item() {
             let trace_id = trace_id.map(|id| id.to_string()).unwrap_or_default();
-            tracing::warn!(target: "forward", destination = self.destination, items, trace_id, %reason, message = message.as_str(), suppressed,
+            tracing::warn!(target: "forward", destination = self.destination, items, trace_id, %reason, answer = message.as_str(), suppressed,
                 "set aside what the backend refuses");
         }
     }
@@ -88,8 +99,8 @@ impl Health {
     /// The backend took a request in part, or had a warning about it.
     pub(crate) fn partial(&self, rejected: u64, message: &Message) {
         if let Some(suppressed) = self.may_mention_item() {
-            let (destination, message) = (&self.destination, message.as_str());
-            tracing::warn!(target: "forward", destination, rejected, message, suppressed, "partial success");
+            let (destination, answer) = (&self.destination, message.as_str());
+            tracing::warn!(target: "forward", destination, rejected, answer, suppressed, "partial success");
         }
     }
 

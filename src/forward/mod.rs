@@ -3,7 +3,7 @@
 //! Redacted items are handed to every destination at once, as one shared buffer. Each destination has a queue bounded in bytes, cuts
 //! batches from it, keeps several requests in flight, and answers for every item until its backend has it. What a backend cannot take
 //! now is sent again; what it will never take is halved until the culprit is found. A queue that is full pushes back to the receivers
-//! while the senders still own their data: nothing that was accepted is dropped to make room. The rules are in [`verdict`](self).
+//! while the senders still own their data: nothing that was accepted is dropped to make room. What each answer of a backend means stands at the head of `verdict.rs`.
 
 mod batch;
 pub mod config;
@@ -18,6 +18,8 @@ mod retry;
 mod verdict;
 
 pub use config::Config;
+pub use destination::Status;
+pub use health::State;
 
 use crate::redact::Redacted;
 use crate::telemetry::Telemetry;
@@ -117,6 +119,11 @@ impl Forward {
         self.destinations.load().iter().filter_map(|destination| destination.pressure()).max()
     }
 
+    /// How each destination does, in the order of their names.
+    pub fn status(&self) -> Vec<Status> {
+        self.destinations.load().iter().map(|destination| destination.status()).collect()
+    }
+
     /// Takes over another config. A destination that stays keeps its queue, and what waits in it is sent with the new settings; one that is
     /// new starts; one that is gone sends what it has, for five minutes at most.
     ///
@@ -124,6 +131,8 @@ impl Forward {
     /// The first setting that cannot work; then nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let running = build(config)?;
+        // One reload at a time.
+        let mut retired = lock(&self.retired);
         let old = self.destinations.load_full();
         let mut new = Vec::with_capacity(running.len());
         for (name, running) in running {
@@ -140,7 +149,6 @@ impl Forward {
             let _books = lock(&self.books);
             self.destinations.store(Arc::new(new));
         }
-        let mut retired = lock(&self.retired);
         retired.retain(|destination| !destination.is_done());
         for destination in gone {
             retired.push(Arc::clone(&destination));
@@ -158,6 +166,13 @@ impl Forward {
         all.extend(lock(&self.retired).iter().cloned());
         let drains = all.iter().map(|destination| destination.drain(until, Reason::Shutdown));
         futures_util::future::join_all(drains).await.into_iter().sum()
+    }
+}
+
+/// Whoever does not drain gives up what still waits; the tasks end.
+impl Drop for Forward {
+    fn drop(&mut self) {
+        self.destinations.load().iter().chain(lock(&self.retired).iter()).for_each(|destination| destination.stop());
     }
 }
 

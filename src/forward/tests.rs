@@ -101,9 +101,8 @@ struct Setup {
 impl Setup {
     fn new(destinations: impl IntoIterator<Item = (&'static str, Common, Scripted)>) -> Setup {
         let (telemetry, books) = (Telemetry::new(usize::MAX), Arc::default());
-        let start = |(name, common, scripted)| {
-            Destination::start(name, Running::new(common, Exporter::Scripted(scripted)), &telemetry, &books)
-        };
+        let start =
+            |(name, common, scripted)| Destination::start(name, Running::new(common, Exporter::Scripted(scripted)), &telemetry, &books);
         let destinations = ArcSwap::from_pointee(destinations.into_iter().map(start).collect());
         let forward = Forward { telemetry: telemetry.clone(), books, destinations, retired: Mutex::default() };
         Setup { forward, telemetry }
@@ -377,8 +376,11 @@ async fn wrong_credentials_lose_nothing_and_are_asked_about_rarely() {
     setup.enqueue(numbered(4));
     wait(20_000).await;
     assert_eq!((scripted.requests().len(), setup.account(0).waiting), (1, 4));
+    let status = setup.forward.status().remove(0);
+    assert!(status.destination == "a" && status.state == State::Misconfigured && status.queue_bytes > 0, "{status:?}");
     wait(100_000).await;
     assert_eq!((scripted.requests().len(), setup.account(0).sent), (4, 4));
+    assert_eq!(setup.forward.status()[0].state, State::Well);
     setup.drain(1).await;
 }
 
@@ -427,6 +429,73 @@ async fn a_panic_in_an_export_costs_its_batch_and_shows() {
     assert_eq!((setup.account(0).failed, setup.account(0).sent), (2, 3));
     setup.drain(1).await;
     assert!(setup.metric(r#"tollgate_forward_failures_total{destination="a",reason="internal"} 2"#));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        lock(&self.0).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        tracing::subscriber::set_default(tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish())
+    }
+
+    fn count(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&lock(&self.0)).lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_one_line_at_its_start_and_one_at_its_end() {
+    let log = Log::default();
+    let _guard = log.capture();
+    let scripted = Scripted::new(|number, _| if number < 12 { later(None) } else { delivered() });
+    let retry = RetryOnFailure { max_interval: Duration::from_secs(2), ..RetryOnFailure::default() };
+    let setup = Setup::new([("a", Common { retry_on_failure: retry, ..Common::default() }, scripted.clone())]);
+    for _ in 0..3 {
+        setup.enqueue(numbered(2));
+        wait(300).await;
+    }
+    wait(40_000).await;
+    assert_eq!((log.count("batches are delayed"), log.count("recovered")), (1, 1));
+    assert_eq!(log.count("destination=\"a\" reason=unavailable"), 1);
+    setup.drain(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_about_a_culprit_names_its_trace_and_nothing_else_of_it() {
+    let log = Log::default();
+    let _guard = log.capture();
+    let setup = Setup::one(&Scripted::new(|_, names| if names.iter().any(|name| name == "s3") { refused() } else { delivered() }));
+    setup.enqueue(numbered(10));
+    wait(1000).await;
+    assert_eq!(log.count(&format!("trace_id=\"{}\" reason=invalid_argument answer=\"bad\"", "07".repeat(16))), 1);
+    assert_eq!((log.count("s3"), log.count("gpt-5")), (0, 0));
+    setup.drain(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_drained_is_counted_as_lost() {
+    let Setup { forward, telemetry } = Setup::one(&Scripted::dead());
+    telemetry.ledger.accept(2);
+    telemetry.ledger.pass(2);
+    forward.enqueue(Arc::into_inner(numbered(2)).unwrap());
+    wait(1000).await;
+    drop(forward);
+    wait(10).await;
+    telemetry.ledger.assert_balanced();
+    assert_eq!(telemetry.ledger.books().destinations[0].failed, 2);
 }
 
 fn file_config(paths: &[(&str, &std::path::Path)]) -> Config {
@@ -488,11 +557,8 @@ async fn the_books_balance_at_every_instant() {
         2 if names.len() > 1 => refused(),
         _ => delivered(),
     };
-    let retry = RetryOnFailure {
-        initial_interval: Duration::from_millis(1),
-        max_interval: Duration::from_millis(2),
-        ..RetryOnFailure::default()
-    };
+    let retry =
+        RetryOnFailure { initial_interval: Duration::from_millis(1), max_interval: Duration::from_millis(2), ..RetryOnFailure::default() };
     let batch = Batching { max_size: 2000, flush_after: Duration::from_millis(1) };
     let common = Common { batch, retry_on_failure: retry, ..Common::default() };
     let setup = Arc::new(Setup::new([("a", common.clone(), Scripted::new(answer)), ("b", common, Scripted::new(answer))]));

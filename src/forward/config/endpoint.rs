@@ -3,6 +3,8 @@
 use crate::forward::config::Problem;
 use http::Uri;
 use http::uri::Scheme;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -146,7 +148,9 @@ impl Tls {
                 ("tls.key_file", self.key_file.is_some()),
                 ("tls.server_name", self.server_name.is_some()),
             ];
-            problems.extend(set.iter().filter(|(_, set)| *set).map(|(key, _)| Problem::new(key, "is set, but the endpoint is reached without TLS")));
+            problems.extend(
+                set.iter().filter(|(_, set)| *set).map(|(key, _)| Problem::new(key, "is set, but the endpoint is reached without TLS")),
+            );
         }
         match (&self.cert_file, &self.key_file) {
             (Some(_), None) => problems.push(Problem::new("tls.key_file", "is missing: cert_file needs its key")),
@@ -156,9 +160,15 @@ impl Tls {
         problems
     }
 
-    /// Content of `ca_file`.
+    /// Content of `ca_file`, which has at least one certificate and nothing broken in it.
     pub(crate) fn ca(&self) -> Result<Option<Vec<u8>>, Problem> {
-        self.ca_file.as_deref().map(|path| read("tls.ca_file", path)).transpose()
+        let Some(path) = &self.ca_file else { return Ok(None) };
+        let pem = read("tls.ca_file", path)?;
+        let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+        if !certificates.is_ok_and(|certificates| !certificates.is_empty()) {
+            return Err(Problem::new("tls.ca_file", format!("{} is not a PEM file of certificates", path.display())));
+        }
+        Ok(Some(pem))
     }
 
     /// Content of `cert_file` and `key_file`.
@@ -205,9 +215,8 @@ mod tests {
 
     #[test]
     fn contradictions_are_named() {
-        let keys = |endpoint: &str, tls: Tls| -> Vec<_> {
-            tls.problems(&Endpoint::parse(endpoint).unwrap()).into_iter().map(|p| p.key).collect()
-        };
+        let keys =
+            |endpoint: &str, tls: Tls| -> Vec<_> { tls.problems(&Endpoint::parse(endpoint).unwrap()).into_iter().map(|p| p.key).collect() };
         let file = || Some(PathBuf::from("x.pem"));
         assert_eq!(keys("https://a", Tls { insecure: Some(true), ..Tls::default() }), ["tls.insecure"]);
         assert_eq!(keys("http://a", Tls { insecure: Some(false), ..Tls::default() }), ["tls.insecure"]);

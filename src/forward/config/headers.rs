@@ -10,6 +10,9 @@ use std::fmt;
 const RESERVED: [&str; 8] =
     ["connection", "content-encoding", "content-length", "content-type", "host", "te", "transfer-encoding", "upgrade"];
 
+/// Words of a value from this length on are taken for tokens.
+const LONG_WORD: usize = 8;
+
 /// Names and secret values. Neither `Debug` nor `Serialize` shows a value.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(HeaderMap);
@@ -29,7 +32,7 @@ impl Headers {
     pub(crate) fn scrub(&self, text: &str) -> String {
         let values = self.0.values().filter_map(|value| value.to_str().ok());
         let words = values.flat_map(|value| [value].into_iter().chain(value.split([' ', ':', '=', ',', ';'])));
-        words.filter(|word| word.len() >= 6).fold(text.to_owned(), |text, word| text.replace(word, "***"))
+        words.filter(|word| word.len() >= LONG_WORD).fold(text.to_owned(), |text, word| text.replace(word, "***"))
     }
 }
 

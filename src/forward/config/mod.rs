@@ -20,6 +20,9 @@ use std::time::Duration;
 /// The longest name of a destination, in bytes: it is a metric label.
 const LONGEST_NAME: usize = 100;
 
+/// The largest request, in bytes: gRPC has 32 bits for its length, and a first item may be larger than a batch.
+const LARGEST_BATCH: usize = 1 << 30;
+
 /// The `exporters` section: a destination for each key `type/name` or `type`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Config(pub BTreeMap<String, Settings>);
@@ -216,12 +219,17 @@ impl Common {
         };
         wrong_if(queue.num_consumers == 0, "sending_queue.num_consumers", "0 exports at a time send nothing; write at least 1".into());
         wrong_if(batch.max_size == 0, "batch.max_size", "a batch of 0 bytes carries nothing".into());
+        wrong_if(batch.max_size > LARGEST_BATCH, "batch.max_size", format!("{} bytes are more than a gRPC message holds", batch.max_size));
         wrong_if(
             batch.max_size > queue.size,
             "batch.max_size",
             format!("{} bytes never fit a queue of {}; lower it or raise sending_queue.size", batch.max_size, queue.size),
         );
-        wrong_if(retry.initial_interval.is_zero(), "retry_on_failure.initial_interval", "0s retries without a pause; write for example 1s".into());
+        wrong_if(
+            retry.initial_interval.is_zero(),
+            "retry_on_failure.initial_interval",
+            "0s retries without a pause; write for example 1s".into(),
+        );
         wrong_if(
             retry.initial_interval > retry.max_interval,
             "retry_on_failure.max_interval",
@@ -243,7 +251,8 @@ mod tests {
 
     #[test]
     fn the_older_spellings_name_the_same_types() {
-        let config = read("otlp/a: {endpoint: 'http://a:1'}\notlphttp: {endpoint: 'http://b'}\notlp_grpc: {endpoint: 'http://a:1'}").unwrap();
+        let config =
+            read("otlp/a: {endpoint: 'http://a:1'}\notlphttp: {endpoint: 'http://b'}\notlp_grpc: {endpoint: 'http://a:1'}").unwrap();
         assert!(matches!(config.0["otlp/a"], Settings::OtlpGrpc(_)));
         assert!(matches!(config.0["otlphttp"], Settings::OtlpHttp(_)));
         assert_eq!(config.0["otlp/a"], config.0["otlp_grpc"]);
@@ -295,8 +304,7 @@ mod tests {
         common.retry_on_failure.initial_interval = Duration::from_secs(60);
         common.retry_on_failure.multiplier = f32::NAN;
         let keys: Vec<_> = common.problems().into_iter().map(|p| p.key).collect();
-        let expected =
-            ["sending_queue.num_consumers", "batch.max_size", "retry_on_failure.max_interval", "retry_on_failure.multiplier"];
+        let expected = ["sending_queue.num_consumers", "batch.max_size", "retry_on_failure.max_interval", "retry_on_failure.multiplier"];
         assert_eq!(keys, expected);
     }
 }

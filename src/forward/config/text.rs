@@ -31,7 +31,8 @@ pub(crate) mod size {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let size = text.parse::<ByteSize>().map_err(|_| de::Error::custom(format_args!("\"{text}\" is not a size; write for example 64MiB")))?;
+        let size =
+            text.parse::<ByteSize>().map_err(|_| de::Error::custom(format_args!("\"{text}\" is not a size; write for example 64MiB")))?;
         usize::try_from(size.as_u64()).map_err(|_| de::Error::custom(format_args!("\"{text}\" is more than this machine can address")))
     }
 

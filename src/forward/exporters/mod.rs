@@ -119,3 +119,48 @@ impl Exporter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fake::{Answer, Fake};
+    use crate::forward::batch::tests::{names, numbered};
+    use crate::forward::{Config, Forward};
+    use crate::telemetry::Telemetry;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tonic::Status;
+
+    #[tokio::test]
+    async fn three_destinations_that_stumble_have_everything_in_the_end() {
+        let grpc = Fake::start(|number| match number {
+            0 => Answer::grpc_error(&Status::unavailable("starting"), true),
+            _ => Answer::grpc_ok(b""),
+        });
+        let http = Fake::start(|number| Answer::http(if number < 2 { 503 } else { 200 }));
+        let (grpc, http) = (grpc.await, http.await);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kept.jsonl");
+        let fast = "retry_on_failure: {initial_interval: 10ms, max_interval: 50ms}, batch: {flush_after: 10ms}";
+        let yaml = format!(
+            "otlp/a: {{endpoint: 'http://127.0.0.1:{}', {fast}, compression: none}}\notlp_http: {{endpoint: 'http://127.0.0.1:{}', {fast}}}\n\
+             file: {{path: {}}}",
+            grpc.port,
+            http.port,
+            path.display()
+        );
+        let config: Config = serde_yaml::from_str(&yaml).unwrap();
+        assert_eq!(config.check(), []);
+        let telemetry = Telemetry::new(usize::MAX);
+        let forward = Forward::start(&config, &telemetry).unwrap();
+        telemetry.ledger.accept(20);
+        telemetry.ledger.pass(20);
+        forward.enqueue(Arc::into_inner(numbered(20)).unwrap());
+        assert_eq!(forward.drain(Duration::from_secs(30)).await, 0);
+        telemetry.ledger.assert_balanced();
+        let books = telemetry.ledger.books();
+        assert!(books.destinations.len() == 3 && books.destinations.iter().all(|d| d.sent == 20), "{books:?}");
+        assert_eq!((grpc.requests().len(), http.requests().len()), (2, 3));
+        assert_eq!(names(&grpc.requests()[1].body[5..]), names(&http.requests()[2].body));
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 1);
+    }
+}

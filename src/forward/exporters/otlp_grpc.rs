@@ -124,12 +124,23 @@ fn endpoint(settings: &Settings) -> Result<tonic::transport::Endpoint, Problem> 
 }
 
 /// The innermost cause: the outer ones say no more than that something went wrong.
-fn root_cause(error: &dyn std::error::Error) -> String {
+fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    cause
+}
+
+/// No answer, because of the connection. The channel keeps the time of `grpc-timeout` too, and may be the first to say so.
+fn broken(error: &(dyn std::error::Error + 'static)) -> Verdict {
+    let cause = root_cause(error);
+    let reason = if cause.is::<tonic::TimeoutExpired>() { Reason::Timeout } else { Reason::Connection };
+    no_answer(reason, Message::new(&cause.to_string()))
+}
+
+fn no_answer(reason: Reason, message: Message) -> Verdict {
+    Verdict::Later { reason, hint: None, message }
 }
 
 impl Exporter {
@@ -157,14 +168,15 @@ impl Exporter {
             *flag = 1;
         }
         let (number, channel) = self.channel();
-        match timeout(self.timeout, self.call(channel, batch.signal(), charged(bytes, charge))).await {
+        let verdict = match timeout(self.timeout, self.call(channel, batch.signal(), charged(bytes, charge))).await {
             Ok(verdict) => verdict,
-            Err(_) => {
-                // The connection may be one whose other end is gone without a word; the next request gets a new one.
-                self.forget(number);
-                Verdict::Later { reason: Reason::Timeout, hint: None, message: Message::default() }
-            }
+            Err(_) => no_answer(Reason::Timeout, Message::default()),
+        };
+        if matches!(verdict, Verdict::Later { reason: Reason::Timeout, .. }) {
+            // The connection may be one whose other end is gone without a word; the next request gets a new one.
+            self.forget(number);
         }
+        verdict
     }
 
     async fn call(&self, mut channel: Channel, signal: Signal, body: Bytes) -> Verdict {
@@ -175,7 +187,7 @@ impl Exporter {
         };
         match answer {
             Ok(response) => self.read(signal, response).await,
-            Err(error) => Verdict::Later { reason: Reason::Connection, hint: None, message: Message::new(&root_cause(&error)) },
+            Err(error) => broken(&error),
         }
     }
 
@@ -210,7 +222,7 @@ impl Exporter {
         while let Some(frame) = body.frame().await {
             let frame = match frame {
                 Ok(frame) => frame,
-                Err(error) => return Verdict::Later { reason: Reason::Connection, hint: None, message: Message::new(&root_cause(&error)) },
+                Err(error) => return broken(&error),
             };
             match frame.into_data() {
                 Ok(data) if message.len() + data.len() <= response::LIMIT => message.extend_from_slice(&data),

@@ -249,9 +249,6 @@ fn client(settings: &Settings, target: Option<&Target>) -> Result<Client, Proble
         builder = builder.tls_certs_only([]);
     } else if let Some(pem) = settings.tls.ca()? {
         let certs = reqwest::Certificate::from_pem_bundle(&pem).map_err(wrong("tls.ca_file"))?;
-        if certs.is_empty() {
-            return Err(Problem::new("tls.ca_file", "has no certificate in PEM in it"));
-        }
         builder = builder.tls_certs_only(certs);
     }
     if let Some((mut cert, key)) = settings.tls.identity()? {

@@ -151,6 +151,7 @@ fn a_path_and_a_broken_certificate_are_problems_of_the_config() {
     let keys = |yaml: &str| settings(yaml).problems().into_iter().map(|p| p.key).collect::<Vec<_>>();
     assert_eq!(keys("{endpoint: 'http://a:1/v1/traces'}"), ["endpoint"]);
     assert_eq!(keys("{endpoint: 'http://a:1', timeout: 0s}"), ["timeout"]);
+    assert_eq!(keys(&format!("{{endpoint: 'https://a:1', tls: {{ca_file: {}}}}}", file("no PEM").path().display())), ["tls.ca_file"]);
     let key = file("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     let (cert, path) = (file(&certificate("a").0), key.path().display());
     assert_eq!(keys(&format!("{{endpoint: 'https://a:1', tls: {{cert_file: {}, key_file: {path}}}}}", cert.path().display())), ["tls"]);

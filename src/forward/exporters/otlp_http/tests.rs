@@ -31,7 +31,10 @@ async fn a_request_arrives_at_the_path_of_its_signal_with_its_headers() {
     let requests = fake.requests();
     assert_eq!((requests[0].path.as_str(), requests[1].path.as_str()), ("/base/v1/traces", "/elsewhere"));
     let headers = &requests[0].headers;
-    assert_eq!((headers["authorization"].to_str().unwrap(), headers["content-type"].to_str().unwrap()), ("Basic dG9r", "application/x-protobuf"));
+    assert_eq!(
+        (headers["authorization"].to_str().unwrap(), headers["content-type"].to_str().unwrap()),
+        ("Basic dG9r", "application/x-protobuf")
+    );
     assert_eq!(headers["user-agent"], concat!("tollgate/", env!("CARGO_PKG_VERSION")));
     assert_eq!(headers["content-length"], requests[0].body.len().to_string());
     assert_eq!(names(&requests[0].body), ["s0", "s1", "s2"]);
