@@ -119,8 +119,14 @@ impl<S: Serve> Listener<S> {
                     }
                 }
                 accepted = socket.accept() => match accepted {
-                    Ok(_) if open.len() >= connection.limits.connections => meters.connection_refused("connections"),
                     Ok((socket, _)) => {
+                        while let Some(ended) = open.try_join_next() {
+                            report(ended);
+                        }
+                        if open.len() >= connection.limits.connections {
+                            meters.connection_refused("connections");
+                            continue;
+                        }
                         let tls = tls.as_ref().map(|tls| tls.acceptor());
                         open.spawn(Arc::clone(&connection).accept(socket, tls));
                     }

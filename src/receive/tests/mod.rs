@@ -8,7 +8,7 @@ mod tls;
 
 use crate::otlp::signal::Signal;
 use crate::otlp::wire::put_bytes;
-use crate::receive::{Busy, Config, Intake, Opened, Receivers};
+use crate::receive::{Busy, Config, Intake, Opened, Receivers, Tokens};
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use std::io::Write as _;
@@ -30,6 +30,8 @@ struct State {
     refusal: Option<Busy>,
     delay: Duration,
     items: Vec<(Signal, usize)>,
+    keep: bool,
+    kept: Vec<Opened>,
 }
 
 impl Intake for Fake {
@@ -40,7 +42,12 @@ impl Intake for Fake {
         }
         match refusal {
             Some(busy) => Err(busy),
-            None => Ok(self.with(|state| state.items.push((opened.signal(), opened.len())))),
+            None => Ok(self.with(|state| {
+                state.items.push((opened.signal(), opened.len()));
+                if state.keep {
+                    state.kept.push(opened);
+                }
+            })),
         }
     }
 
@@ -67,6 +74,7 @@ struct Server {
     http: SocketAddr,
     intake: Fake,
     telemetry: Telemetry,
+    tokens: Tokens,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -89,9 +97,9 @@ impl Server {
         let (intake, telemetry) = (Fake::default(), Telemetry::new(memory));
         let receivers = Receivers::bind(&config, &telemetry, intake.clone()).await.unwrap().drain_within(drain);
         let (grpc, http) = (receivers.grpc_addr().unwrap(), receivers.http_addr().unwrap());
-        let shutdown = CancellationToken::new();
+        let (tokens, shutdown) = (receivers.tokens(), CancellationToken::new());
         let task = tokio::spawn(receivers.serve(shutdown.clone()));
-        Server { grpc, http, intake, telemetry, shutdown, task }
+        Server { grpc, http, intake, telemetry, tokens, shutdown, task }
     }
 
     fn url(&self, path: &str) -> String {
