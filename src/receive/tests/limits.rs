@@ -49,10 +49,30 @@ async fn headers_that_are_too_many_or_too_long_get_431_and_the_next_request_pass
 async fn bytes_that_are_no_http_close_their_connection_only() {
     let server = Server::start().await;
     for address in [server.grpc, server.http] {
-        talk(address, b"\x16\x03\x01 not tls here\r\n\r\n").await;
-        talk(address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff").await;
+        assert!(closes_on(address, b"\x16\x03\x01 not tls here\r\n\r\n").await);
+        // A frame of 16 MiB, which nobody has room for unasked.
+        assert!(closes_on(address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\xff\xff\xff\0\0\0\0\0\x01").await);
         server.assert_well().await;
     }
+}
+
+#[tokio::test]
+async fn streams_opened_and_reset_without_end_leave_nothing_behind() {
+    let server = Server::start().await;
+    let (client, connection) = h2::client::handshake(TcpStream::connect(server.grpc).await.unwrap()).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut client = client;
+    for _ in 0..2000 {
+        let Ok(mut ready) = client.ready().await else { break };
+        let request = ::http::Request::post(format!("http://localhost{TRACES}")).header("content-type", "application/grpc");
+        let Ok((_, mut stream)) = ready.send_request(request.body(()).unwrap(), false) else { break };
+        let _ = stream.send_data(Bytes::from_static(&[0, 0, 16, 0, 0, 1]), false);
+        stream.send_reset(h2::Reason::CANCEL);
+        client = ready;
+    }
+    server.assert_well().await;
+    server.assert_no_memory_is_held().await;
+    connection.abort();
 }
 
 #[tokio::test]

@@ -134,6 +134,17 @@ async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_never_starts_does_not_hold_up_the_end() {
+    let (files, authority) = (TempDir::new().unwrap(), Authority::new());
+    authority.write(files.path());
+    let server = Server::with(&options(files.path(), ""), "", "").await;
+    let _silent = TcpStream::connect(server.grpc).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(3), server.task).await.expect("ended in time").unwrap();
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_used_are_named_with_their_key() {
     let (files, authority) = (TempDir::new().unwrap(), Authority::new());
     let why = async || {
