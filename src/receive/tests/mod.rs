@@ -145,6 +145,41 @@ impl Server {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_senders_at_once_are_each_answered_and_counted_once() {
+    let server = Arc::new(Server::start().await);
+    server.intake.with(|state| state.delay = Duration::from_millis(2));
+    let senders = (0..12).map(|sender| {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move {
+            let client = reqwest::Client::new();
+            for _ in 0..15 {
+                let bad = sender % 3 == 0;
+                let body = if bad { vec![0xff; 9] } else { spans(4) };
+                let code = if sender % 2 == 0 {
+                    export(server.grpc, &[], &body).await.code
+                } else {
+                    let post = client.post(server.url("/v1/traces")).header("content-type", "application/x-protobuf").body(body);
+                    i32::from(post.send().await.unwrap().status().as_u16())
+                };
+                assert!(matches!((bad, code), (true, 3 | 400) | (false, 0 | 200)), "{bad} {code}");
+            }
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    for transport in ["grpc", "http"] {
+        let requests = |outcome| {
+            server.metric(&format!(r#"tollgate_receive_requests_total{{transport="{transport}",signal="traces",outcome="{outcome}"}}"#))
+        };
+        assert_eq!((requests("accepted"), requests("rejected")), (60.0, 30.0));
+        assert_eq!(server.metric(&format!(r#"tollgate_receive_spans_total{{transport="{transport}",outcome="accepted"}}"#)), 240.0);
+    }
+    assert_eq!(server.intake.offered().len(), 120);
+    server.assert_no_memory_is_held().await;
+}
+
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     put_bytes(&mut out, number, content);
