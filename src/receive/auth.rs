@@ -3,23 +3,33 @@
 //! Only digests are kept, and every digest is compared whole whatever was offered, so neither memory nor timing tells a token.
 
 use crate::units::Secret;
+use arc_swap::ArcSwap;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
+use std::fmt;
+use std::sync::Arc;
 use subtle::{Choice, ConstantTimeEq};
 
-/// The tokens of which a request must carry one.
-pub(super) struct Tokens(Vec<[u8; 32]>);
+/// The tokens of which a request must carry one. Cheap to clone; all clones are one set.
+#[derive(Clone)]
+pub struct Tokens(Arc<ArcSwap<Vec<[u8; 32]>>>);
 
 impl Tokens {
-    /// No tokens: anyone may send.
+    /// These; none means that anyone may send.
     pub(super) fn new(tokens: &[Secret]) -> Tokens {
-        Tokens(tokens.iter().map(|token| Sha256::digest(token.expose().trim().as_bytes()).into()).collect())
+        Tokens(Arc::new(ArcSwap::from_pointee(digests(tokens))))
+    }
+
+    /// From the next request on it is these, on connections that are open already, too.
+    pub fn replace(&self, tokens: &[Secret]) {
+        self.0.store(Arc::new(digests(tokens)));
     }
 
     /// Whether a request with these headers may go on.
     pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
-        if self.0.is_empty() {
+        let valid = self.0.load();
+        if valid.is_empty() {
             return true;
         }
         let mut offered = headers.get_all(AUTHORIZATION).iter();
@@ -27,8 +37,19 @@ impl Tokens {
         let (Some(value), None) = (offered.next(), offered.next()) else { return false };
         let Some(token) = bearer(value.as_bytes()) else { return false };
         let digest: [u8; 32] = Sha256::digest(token).into();
-        self.0.iter().fold(Choice::from(0), |known, valid| known | valid.ct_eq(&digest)).into()
+        valid.iter().fold(Choice::from(0), |known, valid| known | valid.ct_eq(&digest)).into()
     }
+}
+
+/// Not even digests.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens(***)")
+    }
+}
+
+fn digests(tokens: &[Secret]) -> Vec<[u8; 32]> {
+    tokens.iter().map(|token| Sha256::digest(token.expose().trim().as_bytes()).into()).collect()
 }
 
 /// The token of `Bearer …`; the scheme's name is not case-sensitive (RFC 9110, 11.1).

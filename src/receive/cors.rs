@@ -95,6 +95,21 @@ mod tests {
     }
 
     #[test]
+    fn a_star_among_the_headers_permits_what_is_asked_for() {
+        let cors = |header: &str| {
+            let settings = Settings { allowed_origins: vec!["*".to_owned()], allowed_headers: vec![header.to_owned()], max_age: None };
+            let (mut asked, mut answer) = (HeaderMap::new(), HeaderMap::new());
+            asked.insert(ORIGIN, HeaderValue::from_static("https://a.example"));
+            asked.insert(ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static("x-anything"));
+            Cors::new(&settings).allow(asked.get(ORIGIN), &mut answer);
+            Cors::new(&settings).permit(&asked, &mut answer);
+            answer.remove(ACCESS_CONTROL_ALLOW_HEADERS).unwrap()
+        };
+        assert_eq!(cors("*"), "x-anything");
+        assert_eq!(cors("x-tenant"), "content-type, content-encoding, authorization, x-tenant");
+    }
+
+    #[test]
     fn an_origin_that_only_looks_alike_does_not_match() {
         assert!(!knows("https://app.example.com", "https://app.example.com.evil.org"));
         assert!(!knows("https://app.example.com", "http://app.example.com"));

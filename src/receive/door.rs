@@ -24,7 +24,8 @@ use tokio::sync::Semaphore;
 /// connections of the same thread waiting.
 const LIGHT: usize = 1 << 20;
 
-/// JSON takes some ten times as long as protobuf, and its structs some four times its size.
+/// JSON takes some ten times as long as protobuf, and its structs some four times its size. A hostile body's may take sixteen
+/// times, which the reader refuses to exceed and which as many bodies as `heavy` lets through can have at once.
 const JSON_EFFORT: usize = 10;
 const JSON_MEMORY: usize = 4;
 

@@ -109,7 +109,11 @@ impl<I: Intake> Serve for GrpcService<I> {
             return response;
         }
         let path = request.uri().path();
-        if path.strip_prefix('/').and_then(|path| path.strip_prefix(HealthServer::<HealthService>::NAME)).is_some_and(|m| m.starts_with('/')) {
+        if path
+            .strip_prefix('/')
+            .and_then(|path| path.strip_prefix(HealthServer::<HealthService>::NAME))
+            .is_some_and(|m| m.starts_with('/'))
+        {
             return match self.health.clone().call(request).await {
                 Ok(response) => response.map(Reply::Tonic),
             };

@@ -69,7 +69,11 @@ impl<I: Intake> HttpService<I> {
         let signal = self.paths.iter().find(|(_, path)| path == parts.uri.path()).map(|(signal, _)| *signal);
         // Only a sender on HTTP/1 that did not wait to be asked for its body is writing it whatever the answer is.
         let is_writing = parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT);
-        let settle = |body| if is_writing { discard(body) };
+        let settle = |body| {
+            if is_writing {
+                discard(body)
+            }
+        };
         let Some(signal) = signal else {
             settle(body);
             return self.refuse(None, form, &Refusal::NotFound);

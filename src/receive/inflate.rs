@@ -211,6 +211,7 @@ impl Frame {
 mod tests {
     use super::*;
     use crate::telemetry::memory::Budget;
+    use proptest::prelude::*;
     use std::io::Write as _;
 
     fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -308,6 +309,24 @@ mod tests {
         // A later frame that asks for more than the first.
         let two = [frame(12), frame(26)].concat();
         assert_eq!(inflate(Coding::Zstd, &two, 1 << 20, &budget).unwrap_err().reason(), "malformed");
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_to_a_body_ends_in_an_answer_and_no_memory_held(
+            gzipped: bool, at in 0usize..400, to: u8, cut in 0usize..400, plain in proptest::collection::vec(0u8..4, 0..2000)
+        ) {
+            let (coding, mut body) = if gzipped { (Coding::Gzip, gzip(&plain)) } else { (Coding::Zstd, zstd(&plain)) };
+            if let Some(byte) = body.get_mut(at) {
+                *byte = to;
+            }
+            body.truncate(body.len().saturating_sub(cut / 4));
+            let budget = Budget::new(16 << 20);
+            if let Ok((out, charge)) = inflate(coding, &body, 4096, &budget) {
+                prop_assert!(out.len() <= 4096 && charge.bytes() >= out.len());
+            }
+            prop_assert_eq!(budget.used(), 0);
+        }
     }
 
     #[test]

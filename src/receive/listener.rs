@@ -35,10 +35,11 @@ const IDLE_GRACE: Duration = Duration::from_secs(5);
 /// After a failed accept (out of file descriptors, mostly): long enough not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// HTTP/2 windows per stream and per connection, and the frame size: measured together, each alone shows no gain.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-const FRAME: u32 = (16 << 20) - 1;
+/// HTTP/2 frames, windows per stream and per connection: measured together, each alone shows no gain. A frame is buffered
+/// whole before anything can be charged for it, so it is also the most that a connection can occupy unaccounted.
+const FRAME: u32 = 1 << 20;
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Headers of one request: 100 fields, 64 KiB over HTTP/1 (which is also its read buffer), 16 KiB over HTTP/2.
 const MAX_HEADERS: usize = 100;
@@ -119,8 +120,14 @@ impl<S: Serve> Listener<S> {
                     }
                 }
                 accepted = socket.accept() => match accepted {
-                    Ok(_) if open.len() >= connection.limits.connections => meters.connection_refused("connections"),
                     Ok((socket, _)) => {
+                        while let Some(ended) = open.try_join_next() {
+                            report(ended);
+                        }
+                        if open.len() >= connection.limits.connections {
+                            meters.connection_refused("connections");
+                            continue;
+                        }
                         let tls = tls.as_ref().map(|tls| tls.acceptor());
                         open.spawn(Arc::clone(&connection).accept(socket, tls));
                     }
@@ -185,13 +192,14 @@ impl<S: Serve> Connection<S> {
         }
         match tls {
             None => self.drive(socket).await,
-            Some(tls) => match timeout(HANDSHAKE, tls.accept(socket)).await {
-                Ok(Ok(stream)) => self.drive(stream).await,
-                Ok(Err(error)) => {
+            Some(tls) => match self.shutdown.run_until_cancelled(timeout(HANDSHAKE, tls.accept(socket))).await {
+                None => {}
+                Some(Ok(Ok(stream))) => self.drive(stream).await,
+                Some(Ok(Err(error))) => {
                     tracing::debug!(target: "receive", %error, "TLS handshake failed");
                     meters.connection_refused("tls");
                 }
-                Err(_) => meters.connection_refused("tls"),
+                Some(Err(_)) => meters.connection_refused("tls"),
             },
         }
     }

@@ -52,7 +52,8 @@ impl Meters {
     pub(super) fn new(metrics: &Metrics, transport: Transport) -> Meters {
         let label = ("transport", transport.as_str());
         let spans = |outcome| {
-            let help = "Spans by what became of them at the door: accepted, refused for now (where the request was read), rejected for good";
+            let help =
+                "Spans by what became of them at the door: accepted, refused for now (where the request was read), rejected for good";
             metrics.counter("tollgate_receive_spans_total", help, &[label, ("outcome", outcome)])
         };
         let requests = |signal: Signal| {
@@ -109,7 +110,9 @@ impl Meters {
     fn refusal(&self, reason: &'static str) {
         // Looked up rather than kept: the words for "not now" are the pipeline's, and refusing is not the common path.
         let help = "Requests and connections that were not taken, by reason";
-        self.metrics.counter("tollgate_receive_refusals_total", help, &[("transport", self.transport.as_str()), ("reason", reason)]).increment(1);
+        self.metrics
+            .counter("tollgate_receive_refusals_total", help, &[("transport", self.transport.as_str()), ("reason", reason)])
+            .increment(1);
     }
 
     fn requests(&self, signal: Signal) -> &PerOutcome {

@@ -24,6 +24,7 @@ mod reply;
 mod tests;
 mod tls;
 
+pub use auth::Tokens;
 pub use config::{Ack, Auth, Config, ConfigError, Cors, Grpc, Http, Keepalive, Otlp, Protocols, ServerParameters, Tls};
 pub use received::{Opened, Received, open};
 pub use receivers::{BindError, Receivers};

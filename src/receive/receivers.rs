@@ -2,6 +2,7 @@
 //!
 //! Binding is apart from serving so that a port in use is a load error with a name, before anything else has started.
 
+use crate::receive::Intake;
 use crate::receive::auth::Tokens;
 use crate::receive::config::{self, Config, ConfigError};
 use crate::receive::door::Door;
@@ -10,7 +11,6 @@ use crate::receive::http::HttpService;
 use crate::receive::listener::{Limits, Listener, Serve};
 use crate::receive::meters::{Meters, Transport};
 use crate::receive::tls::{Tls, TlsError};
-use crate::receive::Intake;
 use crate::telemetry::Telemetry;
 use crate::units::ListenAddress;
 use socket2::{Domain, Socket, Type};
@@ -46,7 +46,9 @@ pub enum BindError {
         address: SocketAddr,
     },
     /// This user may not.
-    #[error("receivers.otlp.protocols.{protocol}.endpoint: not permitted to listen on {address}; choose a port above 1023, or grant CAP_NET_BIND_SERVICE")]
+    #[error(
+        "receivers.otlp.protocols.{protocol}.endpoint: not permitted to listen on {address}; choose a port above 1023, or grant CAP_NET_BIND_SERVICE"
+    )]
     Permission {
         /// `grpc` or `http`.
         protocol: &'static str,
@@ -78,6 +80,7 @@ pub enum BindError {
 pub struct Receivers<I> {
     grpc: Option<Listener<GrpcService<I>>>,
     http: Option<Listener<HttpService<I>>>,
+    tokens: Tokens,
     drain: Duration,
 }
 
@@ -90,11 +93,12 @@ impl<I: Intake> Receivers<I> {
         config.validate()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let heavy = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
+        let tokens = Tokens::new(&config.otlp.auth.bearer_tokens);
         let door = |transport, limit, patience| Door {
             intake: intake.clone(),
             budget: telemetry.budget.clone(),
             meters: Meters::new(&telemetry.metrics, transport),
-            tokens: Tokens::new(&config.otlp.auth.bearer_tokens),
+            tokens: tokens.clone(),
             limit,
             patience,
             heavy: Arc::clone(&heavy),
@@ -107,13 +111,18 @@ impl<I: Intake> Receivers<I> {
             let service = HttpService::new(door(Transport::Http, http.max_request_body_size.as_usize(), http.read_timeout), &http);
             listen(service, http.endpoint, http.tls.as_ref(), &[b"h2", b"http/1.1"], http_limits(&http))
         });
-        Ok(Receivers { grpc: grpc.transpose()?, http: http.transpose()?, drain: DRAIN })
+        Ok(Receivers { grpc: grpc.transpose()?, http: http.transpose()?, tokens, drain: DRAIN })
     }
 
     /// Sets how long requests in progress may take to finish once the receivers are told to stop. Default 10 s.
     #[must_use]
     pub fn drain_within(self, drain: Duration) -> Receivers<I> {
         Receivers { drain, ..self }
+    }
+
+    /// The valid tokens, to be replaced when the config is loaded again.
+    pub fn tokens(&self) -> Tokens {
+        self.tokens.clone()
     }
 
     /// Where gRPC listens.

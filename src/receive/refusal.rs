@@ -4,7 +4,7 @@
 //! always UNAVAILABLE with `RetryInfo`, or 503 with `Retry-After`; "never" is a code that no OTLP sender retries. tonic's own
 //! `OUT_OF_RANGE` for a message that is too large would be sent again for ever.
 //!
-//! Source: OTLP specification, "Failures" and "Failures 1"; google/rpc/code.proto.
+//! Source: OTLP specification, "Failures" of OTLP/gRPC and of OTLP/HTTP; google/rpc/code.proto, google/rpc/error_details.proto.
 
 use crate::receive::Busy;
 use http::StatusCode;

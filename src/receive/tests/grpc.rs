@@ -207,6 +207,60 @@ async fn only_a_valid_token_may_send_and_health_needs_none() {
 }
 
 #[tokio::test]
+async fn replaced_tokens_hold_from_the_next_request_on() {
+    let server = Server::with("", "", "auth: { bearer_tokens: [old] }").await;
+    let send = async |token: &str| code(&export(server.grpc, &[("authorization", token)], &spans(1)).await);
+    server.tokens.replace(&[crate::units::Secret::new("new")]);
+    assert_eq!((send("Bearer old").await, send("Bearer new").await), (Code::Unauthenticated, Code::Ok));
+}
+
+#[tokio::test]
+async fn a_message_that_arrives_in_one_piece_is_kept_as_it_lies_and_charged() {
+    let server = Server::start().await;
+    server.intake.with(|state| state.keep = true);
+    for size in [1 << 10, 300 << 10, 900 << 10] {
+        let message = large(size);
+        assert_eq!(code(&export(server.grpc, &[], &message).await), Code::Ok);
+        assert_eq!(server.telemetry.budget.used(), message.len());
+        server.intake.with(|state| state.kept.clear());
+    }
+    server.assert_no_memory_is_held().await;
+}
+
+#[tokio::test]
+async fn nothing_a_sender_wrote_is_logged() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&log);
+    let subscriber = tracing_subscriber::fmt().with_env_filter("receive=trace").with_writer(move || Log(Arc::clone(&writer))).finish();
+    // One thread runs the server and the clients, so the default of this thread is that of all of them.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = Server::with("", "", "auth: { bearer_tokens: [canary-valid] }").await;
+    let valid = ("authorization", "Bearer canary-valid");
+    export(server.grpc, &[("authorization", "Bearer canary-offered")], b"").await;
+    export(server.grpc, &[valid], b"\x0a\x06canary").await;
+    export(server.grpc, &[valid], &request(&[span(b"canary", b"canary"), span(&[1; 8], b"canary\xff")])).await;
+    call(server.grpc, TRACES, &[valid, ("grpc-encoding", "canary")], &[framed(1, b"canary")]).await;
+    let json = reqwest::Client::new().post(server.url("/v1/traces?canary")).header("content-type", "application/json");
+    json.header("authorization", "Bearer canary-valid").body("{\"canary\": canary}").send().await.unwrap();
+    let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(text.matches("request refused").count() >= 5, "{text}");
+    assert!(!text.contains("canary"), "{text}");
+    assert!(!server.metrics().contains("canary"));
+}
+
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_an_export_is_told_so() {
     let server = Server::start().await;
     for path in ["/opentelemetry.proto.collector.trace.v1.TraceService/Import", "/v1/traces", "/", "/grpc.health.v1.Healthy/Check"] {

@@ -212,9 +212,8 @@ async fn a_page_that_may_send_is_told_so_and_another_is_not() {
     let answer = send(preflight("https://example.org")).await;
     assert_eq!((header(&answer, "access-control-allow-origin"), header(&answer, "access-control-allow-headers")), ("", ""));
 
-    let export = |origin: &str, token: &str| {
-        post(&server, "/v1/traces").header("origin", origin).header("authorization", token).body(spans(1))
-    };
+    let export =
+        |origin: &str, token: &str| post(&server, "/v1/traces").header("origin", origin).header("authorization", token).body(spans(1));
     // The page may read why it was refused, too.
     for (token, expected) in [("Bearer t", 200), ("Bearer x", 401)] {
         let answer = send(export("https://app.example.com", token)).await;
@@ -260,6 +259,23 @@ async fn json_is_taken_and_answered_in_json() {
     let partial = answer.text().await.unwrap();
     assert!(partial.starts_with(r#"{"partialSuccess":{"rejectedSpans":"1","errorMessage":"spans whose span id"#), "{partial}");
     server.assert_no_memory_is_held().await;
+}
+
+#[tokio::test]
+async fn a_large_body_does_not_keep_a_small_one_waiting() {
+    // One thread for everything: work done in its place would be seen.
+    let server = Server::start().await;
+    let body = json("0101010101010101", 4);
+    let many = format!(r#"{{"resourceSpans":[{}]}}"#, vec![&body[18..body.len() - 2]; 60_000].join(","));
+    let large = Client::new().post(server.url("/v1/traces")).header("content-type", "application/json").body(many);
+    let large = tokio::spawn(large.send());
+    while server.telemetry.budget.used() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Fewer items come first although they were sent last.
+    assert_eq!(send(post(&server, "/v1/traces").body(spans(2))).await.status(), 200);
+    assert_eq!(large.await.unwrap().unwrap().status(), 200);
+    assert_eq!(server.intake.offered(), [(Signal::Traces, 2), (Signal::Traces, 60_000)]);
 }
 
 #[tokio::test]

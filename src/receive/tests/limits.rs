@@ -49,10 +49,30 @@ async fn headers_that_are_too_many_or_too_long_get_431_and_the_next_request_pass
 async fn bytes_that_are_no_http_close_their_connection_only() {
     let server = Server::start().await;
     for address in [server.grpc, server.http] {
-        talk(address, b"\x16\x03\x01 not tls here\r\n\r\n").await;
-        talk(address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff").await;
+        assert!(closes_on(address, b"\x16\x03\x01 not tls here\r\n\r\n").await);
+        // A frame of 16 MiB, which nobody has room for unasked.
+        assert!(closes_on(address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\xff\xff\xff\0\0\0\0\0\x01").await);
         server.assert_well().await;
     }
+}
+
+#[tokio::test]
+async fn streams_opened_and_reset_without_end_leave_nothing_behind() {
+    let server = Server::start().await;
+    let (client, connection) = h2::client::handshake(TcpStream::connect(server.grpc).await.unwrap()).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut client = client;
+    for _ in 0..2000 {
+        let Ok(mut ready) = client.ready().await else { break };
+        let request = ::http::Request::post(format!("http://localhost{TRACES}")).header("content-type", "application/grpc");
+        let Ok((_, mut stream)) = ready.send_request(request.body(()).unwrap(), false) else { break };
+        let _ = stream.send_data(Bytes::from_static(&[0, 0, 16, 0, 0, 1]), false);
+        stream.send_reset(h2::Reason::CANCEL);
+        client = ready;
+    }
+    server.assert_well().await;
+    server.assert_no_memory_is_held().await;
+    connection.abort();
 }
 
 #[tokio::test]
@@ -92,14 +112,19 @@ async fn a_sender_that_waits_to_be_asked_is_not_asked_for_what_is_refused() {
 
 #[tokio::test]
 async fn one_connection_more_than_allowed_is_closed_and_a_free_place_is_taken_again() {
-    let server = Server::with("max_connections: 2", "", "").await;
-    let held = [TcpStream::connect(server.grpc).await.unwrap(), TcpStream::connect(server.grpc).await.unwrap()];
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(server.metric(r#"tollgate_receive_connections{transport="grpc"}"#), 2.0);
-    assert!(closes_on(server.grpc, b"").await);
-    assert_eq!(server.metric(r#"tollgate_receive_refusals_total{transport="grpc",reason="connections"}"#), 1.0);
-    drop(held);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let server = Server::with("max_connections: 2", "max_connections: 1", "").await;
+    for (address, transport, places) in [(server.grpc, "grpc", 2), (server.http, "http", 1)] {
+        let mut held = Vec::new();
+        for _ in 0..places {
+            held.push(TcpStream::connect(address).await.unwrap());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(server.metric(&format!(r#"tollgate_receive_connections{{transport="{transport}"}}"#)), f64::from(places));
+        assert!(closes_on(address, b"").await);
+        assert_eq!(server.metric(&format!(r#"tollgate_receive_refusals_total{{transport="{transport}",reason="connections"}}"#)), 1.0);
+        drop(held);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     server.assert_well().await;
 }
 
@@ -111,6 +136,24 @@ async fn an_old_connection_is_told_to_finish() {
     let (_client, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::time::timeout(Duration::from_secs(2), connection).await.expect("closed in time").unwrap();
     server.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_request_outlives_the_idle_limit_and_not_the_grace_of_an_old_connection() {
+    let idle = Server::with("keepalive: { server_parameters: { max_connection_idle: 200ms } }", "read_header_timeout: 200ms", "").await;
+    idle.intake.with(|state| state.delay = Duration::from_millis(700));
+    idle.assert_well().await;
+
+    let grpc = "keepalive: { server_parameters: { max_connection_age: 100ms, max_connection_age_grace: 300ms } }";
+    let old = Server::with(grpc, "", "").await;
+    old.intake.with(|state| state.delay = Duration::from_secs(60));
+    let (client, connection) = h2::client::handshake(TcpStream::connect(old.grpc).await.unwrap()).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = ::http::Request::post(format!("http://localhost{TRACES}")).header("content-type", "application/grpc");
+    let (answer, mut stream) = client.ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
+    stream.send_data(framed(0, &spans(1)).into(), true).unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(3), answer).await.expect("cut in time").is_err());
+    connection.abort();
 }
 
 #[tokio::test]

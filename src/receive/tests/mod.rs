@@ -8,7 +8,7 @@ mod tls;
 
 use crate::otlp::signal::Signal;
 use crate::otlp::wire::put_bytes;
-use crate::receive::{Busy, Config, Intake, Opened, Receivers};
+use crate::receive::{Busy, Config, Intake, Opened, Receivers, Tokens};
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use std::io::Write as _;
@@ -30,6 +30,8 @@ struct State {
     refusal: Option<Busy>,
     delay: Duration,
     items: Vec<(Signal, usize)>,
+    keep: bool,
+    kept: Vec<Opened>,
 }
 
 impl Intake for Fake {
@@ -40,7 +42,12 @@ impl Intake for Fake {
         }
         match refusal {
             Some(busy) => Err(busy),
-            None => Ok(self.with(|state| state.items.push((opened.signal(), opened.len())))),
+            None => Ok(self.with(|state| {
+                state.items.push((opened.signal(), opened.len()));
+                if state.keep {
+                    state.kept.push(opened);
+                }
+            })),
         }
     }
 
@@ -67,6 +74,7 @@ struct Server {
     http: SocketAddr,
     intake: Fake,
     telemetry: Telemetry,
+    tokens: Tokens,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -89,9 +97,9 @@ impl Server {
         let (intake, telemetry) = (Fake::default(), Telemetry::new(memory));
         let receivers = Receivers::bind(&config, &telemetry, intake.clone()).await.unwrap().drain_within(drain);
         let (grpc, http) = (receivers.grpc_addr().unwrap(), receivers.http_addr().unwrap());
-        let shutdown = CancellationToken::new();
+        let (tokens, shutdown) = (receivers.tokens(), CancellationToken::new());
         let task = tokio::spawn(receivers.serve(shutdown.clone()));
-        Server { grpc, http, intake, telemetry, shutdown, task }
+        Server { grpc, http, intake, telemetry, tokens, shutdown, task }
     }
 
     fn url(&self, path: &str) -> String {
@@ -135,6 +143,41 @@ impl Server {
         assert_eq!(answer.status(), 200);
         assert_eq!(self.intake.offered()[before..], [(Signal::Traces, 2), (Signal::Traces, 3)]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_senders_at_once_are_each_answered_and_counted_once() {
+    let server = Arc::new(Server::start().await);
+    server.intake.with(|state| state.delay = Duration::from_millis(2));
+    let senders = (0..12).map(|sender| {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move {
+            let client = reqwest::Client::new();
+            for _ in 0..15 {
+                let bad = sender % 3 == 0;
+                let body = if bad { vec![0xff; 9] } else { spans(4) };
+                let code = if sender % 2 == 0 {
+                    export(server.grpc, &[], &body).await.code
+                } else {
+                    let post = client.post(server.url("/v1/traces")).header("content-type", "application/x-protobuf").body(body);
+                    i32::from(post.send().await.unwrap().status().as_u16())
+                };
+                assert!(matches!((bad, code), (true, 3 | 400) | (false, 0 | 200)), "{bad} {code}");
+            }
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    for transport in ["grpc", "http"] {
+        let requests = |outcome| {
+            server.metric(&format!(r#"tollgate_receive_requests_total{{transport="{transport}",signal="traces",outcome="{outcome}"}}"#))
+        };
+        assert_eq!((requests("accepted"), requests("rejected")), (60.0, 30.0));
+        assert_eq!(server.metric(&format!(r#"tollgate_receive_spans_total{{transport="{transport}",outcome="accepted"}}"#)), 240.0);
+    }
+    assert_eq!(server.intake.offered().len(), 120);
+    server.assert_no_memory_is_held().await;
 }
 
 fn field(number: u32, content: &[u8]) -> Vec<u8> {

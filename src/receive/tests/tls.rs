@@ -42,7 +42,11 @@ fn options(files: &Path, more: &str) -> String {
     format!("tls: {{ cert_file: '{0}/cert.pem', key_file: '{0}/key.pem', {more} }}", files.display())
 }
 
-async fn connect(address: SocketAddr, roots: &str, identity: Option<(String, String)>) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+async fn connect(
+    address: SocketAddr,
+    roots: &str,
+    identity: Option<(String, String)>,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let mut trusted = rustls::RootCertStore::empty();
     trusted.add(CertificateDer::from_pem_slice(roots.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -130,11 +134,23 @@ async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_never_starts_does_not_hold_up_the_end() {
+    let (files, authority) = (TempDir::new().unwrap(), Authority::new());
+    authority.write(files.path());
+    let server = Server::with(&options(files.path(), ""), "", "").await;
+    let _silent = TcpStream::connect(server.grpc).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(3), server.task).await.expect("ended in time").unwrap();
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_used_are_named_with_their_key() {
     let (files, authority) = (TempDir::new().unwrap(), Authority::new());
     let why = async || {
         let tls = options(files.path(), "");
-        let config: Config = serde_yaml::from_str(&format!("otlp: {{ protocols: {{ grpc: {{ endpoint: '127.0.0.1:0', {tls} }} }} }}")).unwrap();
+        let config: Config =
+            serde_yaml::from_str(&format!("otlp: {{ protocols: {{ grpc: {{ endpoint: '127.0.0.1:0', {tls} }} }} }}")).unwrap();
         Receivers::bind(&config, &Telemetry::new(1 << 20), Fake::default()).await.err().expect("an error").to_string()
     };
     let error = why().await;
