@@ -38,7 +38,10 @@ fn wire(c: &mut Criterion) {
     for kind in Workload::ALL {
         let bytes = Bytes::from(workload::encoded(kind, 7));
         let mut group = c.benchmark_group(kind.name());
-        group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).throughput(Throughput::Elements(kind.spans() as u64));
+        group
+            .warm_up_time(Duration::from_millis(500))
+            .measurement_time(Duration::from_secs(2))
+            .throughput(Throughput::Elements(kind.spans() as u64));
         group.bench_function("prost_decode", |b| b.iter(|| ExportTraceServiceRequest::decode(black_box(&bytes[..]))));
         group.bench_function("prost_decode_encode", |b| {
             b.iter(|| ExportTraceServiceRequest::decode(black_box(&bytes[..])).map(|r| r.encode_to_vec()));

@@ -65,8 +65,30 @@ impl Rng {
 }
 
 const WORDS: [&str; 24] = [
-    "the", "model", "answers", "a", "question", "about", "orders", "with", "care", "and", "then", "asks", "for", "more", "detail", "before",
-    "it", "writes", "down", "what", "was", "found", "in", "documents",
+    "the",
+    "model",
+    "answers",
+    "a",
+    "question",
+    "about",
+    "orders",
+    "with",
+    "care",
+    "and",
+    "then",
+    "asks",
+    "for",
+    "more",
+    "detail",
+    "before",
+    "it",
+    "writes",
+    "down",
+    "what",
+    "was",
+    "found",
+    "in",
+    "documents",
 ];
 
 /// Plain prose of about `size` bytes, as a message array in JSON.

@@ -21,3 +21,7 @@ pub mod forward;
 pub mod live;
 
 pub mod config;
+
+pub mod pipeline;
+
+pub mod cli;

@@ -94,7 +94,8 @@ async fn run(setup: &Setup) -> Measured {
         .collect();
     tokio::time::sleep(WARM_UP).await;
     let process = server.0.id();
-    let read = || (counters.spans.load(Ordering::Relaxed), counters.sent.load(Ordering::Relaxed), counters.received.load(Ordering::Relaxed));
+    let read =
+        || (counters.spans.load(Ordering::Relaxed), counters.sent.load(Ordering::Relaxed), counters.received.load(Ordering::Relaxed));
     let (before, cpu_before, rss_start, started) = (read(), cpu(process), rss(process), Instant::now());
     tokio::time::sleep(Duration::from_secs(setup.seconds)).await;
     let (after, cpu_after, rss_end, took) = (read(), cpu(process), rss(process), started.elapsed());
@@ -185,7 +186,8 @@ impl Template {
 fn cpu(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // Behind the name in parentheses; fields 14 and 15 are user and system time in hundredths of a second.
-    let ticks: u64 = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
+    let ticks: u64 =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }
 

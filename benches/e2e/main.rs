@@ -21,8 +21,12 @@ use workload::Workload;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What is measured: name, server, traces kept in percent.
-const CONFIGURATIONS: [(&str, &str, u32); 4] =
-    [("raw pass-through", "raw", 100), ("prost decode+encode", "prost", 100), ("tollgate, keep 10 %", "tollgate", 10), ("tollgate, keep 100 %", "tollgate", 100)];
+const CONFIGURATIONS: [(&str, &str, u32); 4] = [
+    ("raw pass-through", "raw", 100),
+    ("prost decode+encode", "prost", 100),
+    ("tollgate, keep 10 %", "tollgate", 10),
+    ("tollgate, keep 100 %", "tollgate", 100),
+];
 
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();

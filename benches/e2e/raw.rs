@@ -105,11 +105,7 @@ where
 
 /// A server with windows wide enough not to be what is measured.
 pub fn tuned_server() -> Server {
-    Server::builder()
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(16 << 20)
-        .max_frame_size(1 << 20)
-        .tcp_nodelay(true)
+    Server::builder().initial_stream_window_size(4 << 20).initial_connection_window_size(16 << 20).max_frame_size(1 << 20).tcp_nodelay(true)
 }
 
 /// A client connection, likewise.

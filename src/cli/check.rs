@@ -26,7 +26,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let name = args.source.config.as_ref().map_or_else(|| "the built-in config".to_owned(), |p| p.display().to_string());
     let file = &loaded.value;
     println!("{name}: fine");
-    println!("  exporters: {}", file.exporters.names().collect::<Vec<_>>().join(", "));
-    println!("  prices as of {}", plan.prices.as_of());
+    println!("  exporters: {}", file.exporters.0.keys().cloned().collect::<Vec<_>>().join(", "));
     Ok(())
 }

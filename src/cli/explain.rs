@@ -66,11 +66,9 @@ mod tests {
     #[test]
     fn the_first_line_answers_the_question() {
         let trace = TraceId::from_hex("0123456789abcdef0123456789abcdef").unwrap();
-        let decision = json!({"trace_id": "x", "decision": "drop", "policy": "baseline", "reason": "probability", "trigger": "complete", "spans": 3});
+        let decision =
+            json!({"trace_id": "x", "decision": "drop", "policy": "baseline", "reason": "probability", "trigger": "complete", "spans": 3});
         let text = explain(trace, &decision);
-        assert_eq!(
-            text,
-            "0123456789abcdef0123456789abcdef was dropped by policy \"baseline\" (probability), when complete\n  spans: 3\n"
-        );
+        assert_eq!(text, "0123456789abcdef0123456789abcdef was dropped by policy \"baseline\" (probability), when complete\n  spans: 3\n");
     }
 }

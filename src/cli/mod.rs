@@ -37,7 +37,7 @@ enum Command {
     /// Redact standard input to standard output.
     Redact(redact::Args),
     /// What one model call costs, and why.
-    Price(price::Args),
+    Price(price::PriceArgs),
     /// Ask a running stage what it decided about a trace, and why.
     Explain(explain::Args),
     /// Exit 0 where a running stage is ready; for container health checks.
@@ -67,7 +67,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Redact(args) => redact::run(&args),
-        Command::Price(args) => price::run(&args),
+        Command::Price(args) => price::command(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Health(args) => health::run(&args),
     };
@@ -81,6 +81,14 @@ pub fn main(cli: Cli) -> ExitCode {
             eprintln!("error: {}", message.trim_end());
             ExitCode::from(1)
         }
+    }
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+fn finish_output(result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::running(error)),
+        _ => Ok(()),
     }
 }
 

@@ -6,19 +6,22 @@
 mod facts;
 mod report;
 
-use crate::cli::Failure;
 use crate::cli::inputs::{self, Recorded};
 use crate::cli::source::Source;
-use crate::forward::FileLines;
+use crate::cli::{Failure, finish_output};
+use crate::otlp::json;
+use crate::otlp::regroup;
 use crate::otlp::signal::Signal;
 use crate::otlp::span;
-use crate::pipeline::{Path as StagePath, Step};
+use crate::pipeline::{Common, LabelRules, Path as StagePath, Step};
 use crate::receive;
 use crate::redact;
 use crate::telemetry::Telemetry;
+use crate::telemetry::memory::Budget;
 use facts::Facts;
 use indicatif::{ProgressBar, ProgressStyle};
 use report::Report;
+use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -58,12 +61,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         requests.extend(inputs::read(path).map_err(Failure::running)?);
     }
     let telemetry = Telemetry::new(usize::MAX);
+    let labels = LabelRules::new(plan.redactor.clone());
+    let common = Common { telemetry, enrich: Default::default(), labels, paths: 1 };
+    // Only differences to it matter.
+    let start = Instant::now();
     let mut replay = Replay {
-        path: StagePath::new(&plan, &telemetry),
+        path: StagePath::new(&plan, &common, start),
         facts: Facts::new(args.spans),
         report: Report::default(),
-        out: args.out.as_ref().map(|path| FileLines::create(path)).transpose().map_err(Failure::running)?,
-        start: Instant::now(),
+        out: args.out.as_ref().map(File::create).transpose().map_err(Failure::running)?.map(BufWriter::new),
+        start,
         now: Duration::ZERO,
         origin: None,
     };
@@ -76,18 +83,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     progress.finish_and_clear();
     let mut out = BufWriter::new(stdout().lock());
     let written = match args.format {
-        Format::Json => replay.report.write_json(&replay.facts, &mut out),
+        Format::Json => replay.report.write_json(&replay.facts, args.spans, &mut out),
         Format::Table => replay.report.write_table(&replay.facts, &mut out),
     };
-    // A reader that has seen enough, such as `head`, is no failure.
-    written.and_then(|()| out.flush()).or_else(|e| if e.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(e) }).map_err(Failure::running)
+    if let Some(kept) = &mut replay.out {
+        kept.flush().map_err(Failure::running)?;
+    }
+    finish_output(written.and_then(|()| out.flush()))
 }
 
 struct Replay {
     path: StagePath,
     facts: Facts,
     report: Report,
-    out: Option<FileLines>,
+    out: Option<BufWriter<File>>,
     start: Instant,
     now: Duration,
     origin: Option<u64>,
@@ -108,8 +117,7 @@ impl Replay {
         let received = opened.whole();
         self.advance(&received)?;
         if recorded.signal == Signal::Metrics {
-            let batch = redact::pass_metrics(received, &Telemetry::new(usize::MAX).budget);
-            return self.keep(batch.into_iter().collect());
+            return self.keep(redact::pass_metrics(received, &Budget::new(usize::MAX)).into_iter().collect());
         }
         let step = self.path.process(received, self.start + self.now, &mut self.facts);
         self.finish(step)
@@ -117,7 +125,8 @@ impl Replay {
 
     /// Moves the clock to the arrival of a request and does what was due until then.
     fn advance(&mut self, received: &receive::Received) -> Result<(), ReplayError> {
-        let latest = received.items().map(|(_, body)| if received.signal() == Signal::Traces { span::read(body, |_| {}, |_| {}).end } else { 0 }).max();
+        let end = |body| if received.signal() == Signal::Traces { span::read(body, |_| {}, |_| {}).end } else { 0 };
+        let latest = received.items().map(|(_, body)| end(body)).max();
         let Some(latest) = latest.filter(|&end| end > 0) else { return Ok(()) };
         let origin = *self.origin.get_or_insert(latest);
         let arrival = Duration::from_nanos(latest.saturating_sub(origin)).clamp(self.now, self.now + LONGEST_GAP);
@@ -143,15 +152,16 @@ impl Replay {
 
     fn finish(&mut self, step: Step) -> Result<(), ReplayError> {
         self.report.decided(step.decided);
-        self.report.redacted(step.findings_by_trace);
+        self.report.redacted(self.path.redactor(), step.found);
         self.keep(step.batches)
     }
 
     fn keep(&mut self, batches: Vec<redact::Redacted>) -> Result<(), ReplayError> {
-        if let Some(out) = &mut self.out {
-            for batch in batches {
-                out.write(&batch)?;
-            }
+        let Some(out) = &mut self.out else { return Ok(()) };
+        for batch in batches {
+            let mut items: Vec<_> = batch.items().collect();
+            let line = json::from_protobuf(batch.signal(), &regroup::encode(&mut items, 0)).map_err(std::io::Error::other)?;
+            writeln!(out, "{line}")?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::Failure;
 use crate::cli::source::Source;
-use crate::pipeline::{Addresses, Running, StartError};
+use crate::pipeline::{Addresses, Running};
 use crate::telemetry::logs;
 use notify::RecursiveMode;
 use notify_debouncer_full::{DebounceEventResult, new_debouncer};
@@ -26,21 +26,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let loaded = args.source.load()?;
+    let (loaded, plan) = args.source.plan()?;
     logs::start(&loaded.value.service.logs).map_err(Failure::running)?;
     for warning in &loaded.warnings {
         warn!(target: "config", "{warning}");
     }
     crate::cli::runtime()?.block_on(async {
-        let stage = match Running::start(&loaded.value, args.source.base()).await {
-            Ok(stage) => stage,
-            Err(StartError::Plan(errors)) => {
-                let problems = errors.into_iter().map(|e| loaded.problem(&e.path, e.message));
-                return Err(Failure::Usage(crate::config::Problems::from_iter(problems).to_string()));
-            }
-            Err(error) => return Err(Failure::running(error)),
-        };
-        let exporters = loaded.value.exporters.names().collect::<Vec<_>>().join(", ");
+        let stage = Running::start(&loaded.value, plan).await.map_err(Failure::running)?;
+        let exporters = loaded.value.exporters.0.keys().cloned().collect::<Vec<_>>().join(", ");
         announce(stage.addresses(), &exporters);
         let stage = serve(stage, args).await?;
         stage.shutdown().await;
@@ -89,10 +82,10 @@ async fn serve(stage: Running, args: &Args) -> Result<Running, Failure> {
 }
 
 async fn reload(stage: &Running, args: &Args) -> Result<(), String> {
-    let loaded = args.source.load().map_err(|failure| match failure {
+    let (loaded, plan) = args.source.plan().map_err(|failure| match failure {
         Failure::Usage(text) | Failure::Running(text) => text,
     })?;
-    stage.reload(&loaded.value, args.source.base()).await.map_err(|e| e.to_string())
+    stage.reload(&loaded.value, plan).await.map_err(|e| e.to_string())
 }
 
 type Watcher = notify_debouncer_full::Debouncer<notify::RecommendedWatcher, notify_debouncer_full::RecommendedCache>;

@@ -1,13 +1,14 @@
 //! Where a command's config comes from.
 
 use crate::cli::Failure;
-use crate::config::{self, File, Loaded, Sources};
+use crate::config::{File, Loaded, Sources, load_file};
 use crate::pipeline::Plan;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// The flags that name a config.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct Source {
+pub struct Source {
     /// Config file (YAML). Without one: OTLP on loopback, default policies, `OTEL_EXPORTER_OTLP_*` or standard output.
     #[arg(long, short, env = "TOLLGATE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -17,30 +18,28 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Reads and checks the config.
-    pub(crate) fn load(&self) -> Result<Loaded<File>, Failure> {
-        let sources = match &self.config {
-            Some(path) => Sources::file(path),
-            None => Sources::default(),
-        };
-        let sources = sources.with_overrides(&self.set);
-        config::load_file(sources, |name| std::env::var(name).ok()).map_err(|problems| Failure::Usage(problems.to_string()))
-    }
-
     /// Files that a config names are relative to the config.
     pub(crate) fn base(&self) -> &Path {
         self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
     }
 
-    /// Reads the config and compiles its processors; every problem of either is reported.
+    /// Reads the config and compiles its processors; every problem of either is reported, at its place.
     pub(crate) fn plan(&self) -> Result<(Loaded<File>, Plan), Failure> {
-        let loaded = self.load()?;
-        match Plan::compile(&loaded.value.processors, self.base()) {
-            Ok(plan) => Ok((loaded, plan)),
-            Err(errors) => {
-                let problems = errors.into_iter().map(|e| loaded.problem(&e.path, e.message));
-                Err(Failure::Usage(config::Problems::from_iter(problems).to_string()))
-            }
+        let mut sources = Sources::new();
+        if let Some(path) = &self.config {
+            sources = sources.file(path);
         }
+        for assignment in &self.set {
+            sources = sources.set(assignment);
+        }
+        let mut plan = None;
+        let loaded = load_file(sources, |file, findings| match Plan::compile(&file.processors, self.base()) {
+            Ok(compiled) => plan = Some(compiled),
+            Err(errors) => errors.into_iter().for_each(|error| findings.problem(&error.path, error.message)),
+        });
+        let colour = std::io::stderr().is_terminal();
+        let loaded = loaded.map_err(|problems| Failure::Usage(problems.render(colour)))?;
+        let plan = plan.ok_or_else(|| Failure::Usage("the config does not compile".to_owned()))?;
+        Ok((loaded, plan))
     }
 }

@@ -9,8 +9,7 @@
 //! text ─ yaml ─▶ tree ─ merge, --set ─▶ tree ─ interpolate ─▶ tree ─ de ─▶ typed ─ checks ─▶ running
 //! ```
 
-pub use self::exporters::{Exporter, ExporterId, Exporters};
-pub use self::file::{File, Processors};
+pub use self::file::{File, Processors, Sections, load_file, load_text};
 pub use self::load::{Findings, Loaded, Sources, load, load_checked};
 pub use self::print::print_effective;
 pub use self::problem::{Problem, Problems};
@@ -36,8 +35,6 @@ mod load;
 mod print;
 
 mod service;
-
-mod exporters;
 
 mod file;
 

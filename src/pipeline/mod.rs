@@ -1,5 +1,6 @@
 //! The path of one batch; start, run, reload, drain.
 
+mod machine;
 mod path;
 mod plan;
 mod shard;

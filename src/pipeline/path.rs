@@ -62,9 +62,9 @@ struct Sampling {
 }
 
 impl Sampling {
-    fn new(policies: &Policies, common: &Common, now: Instant) -> Sampling {
+    fn new(policies: &Arc<Policies>, common: &Common, now: Instant) -> Sampling {
         let meters = Meters::new(&common.telemetry.metrics, policies);
-        let sampler = Sampler::new(policies.clone(), common.paths, now).with_budget(common.telemetry.budget.clone());
+        let sampler = Sampler::new(Arc::clone(policies), common.paths, now).with_budget(common.telemetry.budget.clone());
         Sampling { sampler, meters }
     }
 }
@@ -91,7 +91,7 @@ impl Path {
         match (&mut self.sampling, &plan.policies) {
             (Some(Sampling { sampler, meters }), Some(policies)) => {
                 meters.reload(policies);
-                sampler.reload(policies.clone(), now, &mut self.outcome);
+                sampler.reload(Arc::clone(policies), now, &mut self.outcome);
             }
             (None, Some(policies)) => self.sampling = Some(Sampling::new(policies, &self.common, now)),
             (Some(_), None) => {
@@ -185,8 +185,7 @@ impl Path {
         let Redaction { batches, found, blocked } = self.redact.apply(&self.outcome.kept);
         let decided = std::mem::take(&mut self.outcome.decisions);
         self.outcome.clear();
-        let report =
-            ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };
+        let report = ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };
         Step { batches, decided, found, report, blocked: blocked + blocked_early }
     }
 }

@@ -26,7 +26,7 @@ pub struct Plan {
     /// Whether spans are redacted before they are held.
     pub redact_early: bool,
     /// Sampling policies; `None` where sampling is off.
-    pub policies: Option<Policies>,
+    pub policies: Option<Arc<Policies>>,
     /// Things a person should know about the config, although it loads.
     pub warnings: Vec<String>,
 }
@@ -68,12 +68,16 @@ impl Plan {
         let redactor = match Redactor::new(&processors.redaction) {
             Ok(redactor) => processors.redaction.enabled.then(|| Arc::new(redactor)),
             Err(problems) => {
-                problems.into_iter().for_each(|p| fail(p.path(), p.to_string()));
+                for problem in problems {
+                    let text = problem.to_string();
+                    let (path, message) = text.split_once(": ").unwrap_or(("processors.redaction", &text));
+                    fail(path.to_owned(), message.to_owned());
+                }
                 None
             }
         };
         let policies = match Policies::compile(&processors.tail_sampling) {
-            Ok(policies) => processors.tail_sampling.enabled.then_some(policies),
+            Ok(policies) => processors.tail_sampling.enabled.then(|| Arc::new(policies)),
             Err(problems) => {
                 problems.into_iter().for_each(|p| fail(p.path, p.message));
                 None

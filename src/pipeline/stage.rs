@@ -6,8 +6,9 @@ use crate::live::{Admin, AdminConfig, Answers, Status};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
 use crate::otlp::trace_state::threshold_digits;
+use crate::pipeline::machine;
 use crate::pipeline::path::Common;
-use crate::pipeline::plan::{LabelRules, Plan, PlanError};
+use crate::pipeline::plan::{LabelRules, Plan};
 use crate::pipeline::shard::{Order, Shard, Shared};
 use crate::receive::{Busy, Intake, Opened, Receivers};
 use crate::redact;
@@ -16,7 +17,6 @@ use crate::telemetry::Telemetry;
 use serde_json::{Value, json};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -42,9 +42,6 @@ const ANSWERS_FOR: Duration = Duration::from_secs(3600);
 /// Why the stage did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The processors do not compile.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Plan(Vec<PlanError>),
     /// A receiver cannot listen.
     #[error(transparent)]
     Receive(#[from] crate::receive::BindError),
@@ -86,13 +83,12 @@ pub struct Addresses {
 }
 
 impl Running {
-    /// Starts every part. Files that the config names are read relative to `base`.
+    /// Starts every part. `plan` is that of the config.
     ///
     /// # Errors
     /// The first part that cannot be started; the others are not, then.
-    pub async fn start(file: &File, base: &FilePath) -> Result<Running, StartError> {
-        let telemetry = Telemetry::new(file.service.memory.limit_bytes());
-        let plan = Plan::compile(&file.processors, base).map_err(StartError::Plan)?;
+    pub async fn start(file: &File, plan: Plan) -> Result<Running, StartError> {
+        let telemetry = Telemetry::new(machine::memory_limit(file.service.memory.limit));
         plan.warnings.iter().for_each(|warning| warn!(target: "config", "{warning}"));
 
         let admin = Admin::bind(&file.service.admin.endpoint.to_string()).await?;
@@ -176,11 +172,11 @@ impl Running {
     ///
     /// # Errors
     /// Where the new config does not work. Nothing has changed then.
-    pub async fn reload(&self, file: &File, base: &FilePath) -> Result<(), StartError> {
-        let plan = Arc::new(Plan::compile(&file.processors, base).map_err(StartError::Plan)?);
+    pub async fn reload(&self, file: &File, plan: Plan) -> Result<(), StartError> {
+        let plan = Arc::new(plan);
         self.forward.reload(&file.exporters)?;
         self.labels.replace(plan.redactor.clone());
-        self.telemetry.budget.set_limit(file.service.memory.limit_bytes());
+        self.telemetry.budget.set_limit(machine::memory_limit(file.service.memory.limit));
         for orders in self.entrance.orders.iter() {
             // A shard that is gone has nothing to reload.
             let _ = orders.send(Order::Reload(Arc::clone(&plan))).await;
@@ -311,10 +307,10 @@ impl Answers for StageAnswers {
         Some(json!({
             "trace_id": trace.to_string(),
             "decision": answer.decision.as_str(),
-            "policy": answer.policy,
+            "policy": &*answer.policy,
             "reason": answer.reason.as_str(),
             "trigger": answer.trigger.as_str(),
-            "matched": answer.matched,
+            "matched": answer.matched.iter().map(|name| &**name).collect::<Vec<_>>(),
             "spans": answer.spans,
             "complete": answer.complete,
             "partial": answer.partial,

@@ -26,7 +26,9 @@ impl Meters {
         for (kind, count) in findings.counts() {
             // A finding is rare beside the text it was found in, so the series is looked up by name.
             let labels = [("type", redactor.name(kind)), ("action", redactor.action(kind).as_str())];
-            self.metrics.counter("tollgate_redact_findings_total", "Private values found in what left, by type and action", &labels).increment(count);
+            self.metrics
+                .counter("tollgate_redact_findings_total", "Private values found in what left, by type and action", &labels)
+                .increment(count);
         }
     }
 

@@ -50,7 +50,11 @@ fn switches_and_profiles_decide_what_is_found() {
     redacts(&with("entities: { US_SSN: { detect: needs_context, action: remove } }"), "ssn: 078-05-1120", "ssn: ");
     redacts(&with("ip: { private: keep }"), "10.1.2.3 and 8.8.8.8", "10.1.2.3 and [IP_ADDRESS]");
     redacts(&with("scan_keys: false"), r#"{"bob@example.org": "eve@example.org"}"#, r#"{"bob@example.org": "[EMAIL]"}"#);
-    redacts(&with("skip_keys: [Reply-To]"), r#"{"reply_to": "bob@example.org", "cc": "eve@example.org"}"#, r#"{"reply_to": "bob@example.org", "cc": "[EMAIL]"}"#);
+    redacts(
+        &with("skip_keys: [Reply-To]"),
+        r#"{"reply_to": "bob@example.org", "cc": "eve@example.org"}"#,
+        r#"{"reply_to": "bob@example.org", "cc": "[EMAIL]"}"#,
+    );
     assert_eq!(redactor().text("bob@example.org", Some("trace_id"), &mut Findings::new()), None);
 }
 
@@ -111,7 +115,11 @@ fn integers_are_cards_or_what_their_key_says() {
 #[test]
 fn json_is_edited_in_place_at_every_level() {
     let redactor = redactor();
-    redacts(&redactor, r#"{ "a" : "x\nbob@example.org\n", "n": 1.50, "u":"\u00e9" }"#, r#"{ "a" : "x\n[EMAIL]\n", "n": 1.50, "u":"\u00e9" }"#);
+    redacts(
+        &redactor,
+        r#"{ "a" : "x\nbob@example.org\n", "n": 1.50, "u":"\u00e9" }"#,
+        r#"{ "a" : "x\n[EMAIL]\n", "n": 1.50, "u":"\u00e9" }"#,
+    );
     redacts(&redactor, r#"{"to":"bob\u0040example.org"}"#, r#"{"to":"[EMAIL]"}"#);
     redacts(&redactor, r#"{"card": 4111111111111111, "ts":1763635200000}"#, r#"{"card": "[CREDIT_CARD]", "ts":1763635200000}"#);
     redacts(&with("entities: { CREDIT_CARD: remove }"), r#"{"card": 4111111111111111}"#, r#"{"card": null}"#);
@@ -156,8 +164,39 @@ fn hostile_input_takes_linear_time() {
     let redactor = redactor();
     let repeat = |part: &str| part.repeat((64 << 10) / part.len());
     for part in [
-        "1", "@", ":", "a", "f", "-", "\"", "\\", "[", "{", "-----BEGIN ", "-----BEGIN RSA PRIVATE KEY-----", "a.a.a.a@", "a@a.a.", "eyJ", "eyJ.", "sk-", "1 ",
-        "1-", "1.", "12:", "::", "1a", "password=", "\\u0040", "[\"", "://a:b@", "Bearer ", "+1 ", "bob@example.org ", "{\"a\":", "0x", "AB12",
+        "1",
+        "@",
+        ":",
+        "a",
+        "f",
+        "-",
+        "\"",
+        "\\",
+        "[",
+        "{",
+        "-----BEGIN ",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "a.a.a.a@",
+        "a@a.a.",
+        "eyJ",
+        "eyJ.",
+        "sk-",
+        "1 ",
+        "1-",
+        "1.",
+        "12:",
+        "::",
+        "1a",
+        "password=",
+        "\\u0040",
+        "[\"",
+        "://a:b@",
+        "Bearer ",
+        "+1 ",
+        "bob@example.org ",
+        "{\"a\":",
+        "0x",
+        "AB12",
     ] {
         let text = repeat(part);
         let start = Instant::now();
@@ -170,10 +209,55 @@ fn hostile_input_takes_linear_time() {
 /// What a hidden text could be made of: entities, near misses, escapes, words that are context, and noise.
 fn piece() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
-        "bob@example.org", "4111 1111 1111 1111", "4111111111111111", "GB82 WEST 1234 5698 7654 32", "078-05-1120", "078051120", "AKIAIOSFODNN7EXAMPLE",
-        "203.0.113.42", "2001:db8::17", "password=", "pwd: ", "\"", "\\n", "\\", "\n", " ", "[EMAIL]", "[EMAIL:0123456789abcdef]", "[", "]", ":", "=", "Bearer ", "ssn ", "account ",
-        "phone ", "dob ", "12 May 1980", "+1 415 555 0132", "415-555-0132", "é", "联系", "😀", "{\"a\":\"", "\"}", "[1,", "0x", "https://u:p4ssw0rd@h/", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJFWEFNUExFIn0.",
-        "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "%40", "\\u0040", "sk-", "123456789", "passport A2896003", "aa:bb:cc:dd:ee:01", "x", "7",
+        "bob@example.org",
+        "4111 1111 1111 1111",
+        "4111111111111111",
+        "GB82 WEST 1234 5698 7654 32",
+        "078-05-1120",
+        "078051120",
+        "AKIAIOSFODNN7EXAMPLE",
+        "203.0.113.42",
+        "2001:db8::17",
+        "password=",
+        "pwd: ",
+        "\"",
+        "\\n",
+        "\\",
+        "\n",
+        " ",
+        "[EMAIL]",
+        "[EMAIL:0123456789abcdef]",
+        "[",
+        "]",
+        ":",
+        "=",
+        "Bearer ",
+        "ssn ",
+        "account ",
+        "phone ",
+        "dob ",
+        "12 May 1980",
+        "+1 415 555 0132",
+        "415-555-0132",
+        "é",
+        "联系",
+        "😀",
+        "{\"a\":\"",
+        "\"}",
+        "[1,",
+        "0x",
+        "https://u:p4ssw0rd@h/",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJFWEFNUExFIn0.",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----END PRIVATE KEY-----",
+        "%40",
+        "\\u0040",
+        "sk-",
+        "123456789",
+        "passport A2896003",
+        "aa:bb:cc:dd:ee:01",
+        "x",
+        "7",
     ]);
     prop_oneof![6 => known.prop_map(str::to_owned), 1 => "\\PC{0,6}", 1 => "[0-9 .:@/-]{0,12}"]
 }
@@ -287,7 +371,8 @@ fn the_labelled_sample_is_found_and_its_negatives_stay() {
             let parsed: Result<serde_json::Value, _> = serde_json::from_str(redacted.as_deref().unwrap_or(&case.text));
             assert!(parsed.is_ok(), "{}", case.id);
         }
-        let mut found: Vec<(String, usize, usize)> = findings.take_positions().iter().map(|f| (family(f.kind.name()), f.start, f.end)).collect();
+        let mut found: Vec<(String, usize, usize)> =
+            findings.take_positions().iter().map(|f| (family(f.kind.name()), f.start, f.end)).collect();
         for label in &case.entities {
             let want = (family(&label.kind), label.bstart, label.bend);
             let row = tally.entry(label.kind.clone()).or_default();
@@ -324,8 +409,11 @@ fn adhoc_corpus() {
         let mut findings = Findings::with_positions();
         redactor.text(&text, Some(&key).filter(|k| !k.is_empty()).map(String::as_str), &mut findings);
         for f in findings.take_positions() {
-            *n.entry((f.kind, text[f.start..f.end].to_owned())).or_insert((0, String::new())) = (1, format!("{key}: {}", text[..f.start].chars().rev().take(40).collect::<String>().chars().rev().collect::<String>()));
+            *n.entry((f.kind, text[f.start..f.end].to_owned())).or_insert((0, String::new())) =
+                (1, format!("{key}: {}", text[..f.start].chars().rev().take(40).collect::<String>().chars().rev().collect::<String>()));
         }
     }
-    for ((k, v), (_, c)) in n { println!("FOUND {k} {v:?} <- {c:?}"); }
+    for ((k, v), (_, c)) in n {
+        println!("FOUND {k} {v:?} <- {c:?}");
+    }
 }

@@ -102,12 +102,8 @@ impl<S: Held> Sampler<S> {
         let Some(standing) = trace.standing.as_deref_mut() else { return };
         let bears = record == Record::Root && mark.root() && !standing.stamped;
         standing.stamped |= bears;
-        let detail = (bears || record == Record::All).then(|| {
-            Box::new(Detail {
-                totals: mark.root().then_some(totals),
-                ..detail(standing, Trigger::KeepEarly, &policies.hash)
-            })
-        });
+        let detail = (bears || record == Record::All)
+            .then(|| Box::new(Detail { totals: mark.root().then_some(totals), ..detail(standing, Trigger::KeepEarly, &policies.hash) }));
         let on = match record {
             Record::All => On::Every,
             _ if bears => On::At(0),
@@ -229,8 +225,8 @@ impl<S: Held> Sampler<S> {
             Record::Root | Record::None => On::Nowhere,
         };
         standing.stamped = matches!(on, On::At(_));
-        let detail = (on != On::Nowhere)
-            .then(|| Box::new(Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) }));
+        let detail =
+            (on != On::Nowhere).then(|| Box::new(Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) }));
         let probability = match unknown {
             true if self.policies.config.tracestate.mode != Mode::Off => Probability::Unknown,
             true => Probability::Untouched,

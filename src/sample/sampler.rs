@@ -8,8 +8,8 @@ use crate::otlp::span::TraceId;
 use crate::sample::arena::{Arena, NOWHERE};
 use crate::sample::conditions::Seen;
 use crate::sample::config::LateKeep;
-use crate::sample::decide::ITEM_OVERHEAD;
 use crate::sample::deadlines::{Deadlines, Key, NEVER, Time};
+use crate::sample::decide::ITEM_OVERHEAD;
 use crate::sample::held::Held;
 use crate::sample::late::{DropEntry, KeepEntry};
 use crate::sample::limits::Pressure;
@@ -60,7 +60,8 @@ pub struct Sampler<S> {
 
 impl<S: Held> Sampler<S> {
     /// A sampler for one of `shards` shards, which share the limits of the config. `now` is where its time begins.
-    pub fn new(policies: Policies, shards: usize, now: Instant) -> Sampler<S> {
+    pub fn new(policies: impl Into<Arc<Policies>>, shards: usize, now: Instant) -> Sampler<S> {
+        let policies = policies.into();
         let mut new = Sampler {
             shards: shards.max(1) as u64,
             budget: None,
@@ -85,7 +86,7 @@ impl<S: Held> Sampler<S> {
             numbers: HashMap::default(),
             scratch: policies.watch.scratch(),
             spare: SpareLinks::default(),
-            policies: Arc::new(policies),
+            policies,
         };
         new.resize_caches();
         new

@@ -61,10 +61,9 @@ fn retrieval(now: u64) -> Story {
         ("gen_ai.request.model", text("text-embedding-3-small")),
         ("gen_ai.usage.input_tokens", int(24)),
     ]);
-    let search = trace.span(2, Some(&root), "retrieval handbook", 140, 60).attributes([
-        ("gen_ai.operation.name", text("retrieval")),
-        ("gen_ai.data_source.id", text("handbook")),
-    ]);
+    let search = trace
+        .span(2, Some(&root), "retrieval handbook", 140, 60)
+        .attributes([("gen_ai.operation.name", text("retrieval")), ("gen_ai.data_source.id", text("handbook"))]);
     let answer = trace.chat(3, &root, 220, 2_700, &OPENAI, 6_120, 241, "stop");
     trace.story("retrieval, then an answer", vec![vec![embedding, search, answer, root]])
 }
@@ -151,7 +150,17 @@ impl Trace {
     }
 
     #[expect(clippy::too_many_arguments, reason = "a row of a table of spans")]
-    fn chat(&self, number: u8, parent: &Building, offset_ms: u64, ms: u64, model: &Model, input: u64, output: u64, finish: &str) -> Building {
+    fn chat(
+        &self,
+        number: u8,
+        parent: &Building,
+        offset_ms: u64,
+        ms: u64,
+        model: &Model,
+        input: u64,
+        output: u64,
+        finish: &str,
+    ) -> Building {
         self.span(number, Some(parent), &format!("chat {}", model.request), offset_ms, ms).model_call(model, input, output, finish)
     }
 

@@ -50,8 +50,8 @@ impl<'de> Deserialize<'de> for Config {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
                 let mut destinations = BTreeMap::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    let kind = check_key(&key)?;
+                while let Some(Key(key)) = map.next_key()? {
+                    let kind = key.split('/').next().unwrap_or_default();
                     let settings = Settings::read(kind, &mut map)?.ok_or_else(|| de::Error::unknown_field(kind, TYPES))?;
                     if destinations.contains_key(&key) {
                         return Err(de::Error::custom(format_args!("the exporter \"{key}\" is there twice")));
@@ -65,16 +65,29 @@ impl<'de> Deserialize<'de> for Config {
     }
 }
 
-/// The type a key names.
-fn check_key<E: de::Error>(key: &str) -> Result<&str, E> {
+/// A key, checked while it is read: what is wrong with it is then found at its place.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        check_key(&key)?;
+        Ok(Key(key))
+    }
+}
+
+fn check_key<E: de::Error>(key: &str) -> Result<(), E> {
     let (kind, name) = key.split_once('/').map_or((key, None), |(kind, name)| (kind, Some(name)));
+    if !TYPES.contains(&kind) {
+        return Err(E::unknown_field(kind, TYPES));
+    }
     if name.is_some_and(|name| name.trim().is_empty()) {
-        return Err(E::custom(format_args!("the exporter \"{key}\" has an empty name; write {kind}/name, or {kind} alone")));
+        return Err(E::custom(format_args!("no name after \"{kind}/\"; add one, or leave the slash out")));
     }
     if key.len() > LONGEST_NAME || key.chars().any(char::is_control) {
         return Err(E::custom(format_args!("the name of an exporter has at most {LONGEST_NAME} bytes and no control characters")));
     }
-    Ok(kind)
+    Ok(())
 }
 
 /// What all exporters share.
@@ -275,7 +288,7 @@ mod tests {
     #[test]
     fn an_unknown_option_an_empty_name_and_a_missing_endpoint_are_errors() {
         assert!(read("otlp_grpc: {endpoint: 'http://a', time_out: 3s}").unwrap_err().contains("time_out"));
-        assert!(read("otlp_grpc/: {endpoint: 'http://a'}").unwrap_err().contains("empty name"));
+        assert!(read("otlp_grpc/: {endpoint: 'http://a'}").unwrap_err().contains("no name after"));
         assert!(read("otlp_grpc: {}").unwrap_err().contains("endpoint"));
         assert!(read("file: {}").unwrap_err().contains("path"));
     }

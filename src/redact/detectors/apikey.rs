@@ -73,7 +73,8 @@ fn openai(body: &[u8]) -> bool {
     body.windows(8).any(|w| w == b"T3BlbkFJ")
 }
 fn mixed(body: &[u8]) -> bool {
-    openai(body) || (body.iter().any(u8::is_ascii_digit) && body.iter().any(u8::is_ascii_uppercase) && body.iter().any(u8::is_ascii_lowercase))
+    openai(body)
+        || (body.iter().any(u8::is_ascii_digit) && body.iter().any(u8::is_ascii_uppercase) && body.iter().any(u8::is_ascii_lowercase))
 }
 fn digit(body: &[u8]) -> bool {
     body.iter().any(u8::is_ascii_digit)

@@ -81,7 +81,8 @@ fn issuer(digits: &Digits) -> Verdict {
 
 /// A card that the end of the text cut off: enough digits of a known range.
 fn cut_short(bytes: &[u8]) -> bool {
-    Digits::of(bytes).is_some_and(|d| (13..16).contains(&d.len()) && matches!(d.number(0, 2), 40..=49 | 51..=55 | 34 | 37 | 60 | 64 | 65 | 62))
+    Digits::of(bytes)
+        .is_some_and(|d| (13..16).contains(&d.len()) && matches!(d.number(0, 2), 40..=49 | 51..=55 | 34 | 37 | 60 | 64 | 65 | 62))
 }
 
 #[cfg(test)]

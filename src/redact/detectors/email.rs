@@ -4,8 +4,8 @@
 //! last label: an address ends in a top-level domain, so the list of those is built in.
 
 use super::{Detector, Probe, Set};
-use crate::redact::text::{Out, Text, is_word};
 use crate::redact::Kind;
+use crate::redact::text::{Out, Text, is_word};
 use std::sync::LazyLock;
 
 /// The detector.
@@ -83,7 +83,9 @@ fn local(text: &Text<'_>, at: usize) -> Option<usize> {
 
 /// `o'brien`: a quote between letters of a short name is a letter of it.
 fn quote_inside_name(part: &str, cut: usize) -> bool {
-    part.as_bytes().get(cut) == Some(&b'\'') && cut > 0 && part.get(..cut).is_some_and(|head| head.len() <= 2 && head.bytes().all(|b| b.is_ascii_alphabetic()))
+    part.as_bytes().get(cut) == Some(&b'\'')
+        && cut > 0
+        && part.get(..cut).is_some_and(|head| head.len() <= 2 && head.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
 /// Where the domain after the `@` ends.
@@ -180,7 +182,9 @@ fn is_tld(label: &str) -> bool {
         slot.copy_from_slice(label.as_bytes());
         slot.make_ascii_lowercase();
         let Ok(lower) = std::str::from_utf8(slot) else { return false };
-        (lower.len() == 2 && lower.bytes().all(|b| b.is_ascii_lowercase())) || lower.starts_with("xn--") || TLDS.binary_search(&lower).is_ok()
+        (lower.len() == 2 && lower.bytes().all(|b| b.is_ascii_lowercase()))
+            || lower.starts_with("xn--")
+            || TLDS.binary_search(&lower).is_ok()
     } else {
         TLDS.binary_search(&label).is_ok()
     }
@@ -188,8 +192,8 @@ fn is_tld(label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::redact::detectors::testing::{found, none};
     use crate::redact::Kind::Email;
+    use crate::redact::detectors::testing::{found, none};
 
     #[test]
     fn addresses_are_found_without_what_surrounds_them() {

@@ -26,10 +26,10 @@ mod ssn;
 mod uk;
 mod url;
 
+use crate::redact::Kind;
 use crate::redact::config::When;
 use crate::redact::kind::Default as Usual;
 use crate::redact::text::{Out, Text};
-use crate::redact::Kind;
 
 /// Every detector. A new one is a file, its `mod` line, and a line here.
 pub(crate) static ALL: &[Detector; 29] = &[
@@ -198,7 +198,8 @@ impl Number {
         if lens.len() > self.len || (lens.len() > 1 && !seps.contains(&sep)) {
             return None;
         }
-        let fits = lens.iter().enumerate().all(|(at, &len)| self.digits_in(at) == len && (at + 1 == lens.len() || self.sep_after(at) == sep));
+        let fits =
+            lens.iter().enumerate().all(|(at, &len)| self.digits_in(at) == len && (at + 1 == lens.len() || self.sep_after(at) == sep));
         if fits { self.end_of(lens.len() - 1) } else { None }
     }
 
