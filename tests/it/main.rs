@@ -1,5 +1,7 @@
 //! Every integration test, in one binary: linking costs more than running.
 
 mod corpus;
+mod docs;
+mod example;
 mod map;
 mod otlp;
