@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use tollgate::config::load_text;
+use tollgate::config::{Sources, load_file, load_text};
 use tollgate::otlp::json;
 use tollgate::otlp::signal::Signal;
 use tollgate::pipeline::{Plan, Running};
@@ -253,13 +253,13 @@ fn every_attribute_of_ours_in_the_code_is_documented() {
 
 // ---------------------------------------------------------------- commands
 
-/// Blocks of the language `sh`.
-fn blocks(text: &str) -> Vec<String> {
+/// Blocks of a language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in text.lines() {
-        match (&mut open, line.trim()) {
-            (None, "```sh") => open = Some(String::new()),
+        match (&mut open, line.trim_end()) {
+            (None, fence) if fence.strip_prefix("```") == Some(language) => open = Some(String::new()),
             (Some(_), "```") => blocks.extend(open.take()),
             (Some(block), line) => {
                 block.push_str(line);
@@ -285,7 +285,7 @@ fn shell(line: &str) -> Command {
 fn every_command_in_the_documentation_works() {
     let mut ran = 0;
     for (name, text) in pages() {
-        for block in blocks(&text) {
+        for block in blocks(&text, "sh") {
             let first = block.split_whitespace().next().unwrap_or_default().to_owned();
             match first.as_str() {
                 // It does not end by itself; a test of its own starts it.
@@ -303,6 +303,35 @@ fn every_command_in_the_documentation_works() {
         }
     }
     assert!(ran >= 8, "only {ran} blocks ran");
+}
+
+#[test]
+fn every_config_in_the_documentation_loads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let prices = "format: tollgate-prices/1\nas_of: 2026-11-20\nproviders:\n  acme:\n    models:\n      - {id: acme-1, prices: [{rates: {input: 1, output: 2}}]}\n";
+    fs::write(folder.path().join("my-prices.yaml"), prices).expect("prices");
+    let sections = ["receivers:", "processors:", "exporters:", "service:"];
+    let mut loaded = 0;
+    for (name, text) in pages() {
+        for block in blocks(&text, "yaml") {
+            // Parts of other files, and what is for the Collector, are not for us.
+            if !sections.iter().any(|section| block.starts_with(section)) || block.contains("loadbalancing") {
+                continue;
+            }
+            let block = block.replace("${file:/run/secrets/tollgate-hash-key}", "${env:KEY}");
+            let env = |name: &str| Ok(format!("a-value-for-{}", name.to_lowercase().replace('_', "-")));
+            let result = load_file(Sources::new().text(name.clone(), block.clone()).env(env), |file, findings| {
+                if let Err(errors) = Plan::compile(&file.processors, folder.path()) {
+                    errors.into_iter().for_each(|error| findings.problem(&error.path, error.message));
+                }
+            });
+            if let Err(problems) = result {
+                panic!("{name}:\n{block}\n{problems}");
+            }
+            loaded += 1;
+        }
+    }
+    assert!(loaded >= 12, "only {loaded} configs");
 }
 
 #[test]

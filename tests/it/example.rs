@@ -25,7 +25,7 @@ fn load(text: &str) -> Result<Loaded<File>, Problems> {
 }
 
 fn is_option(line: &str) -> bool {
-    line.trim_start().strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '))
+    line.trim_start().strip_prefix('#').is_some_and(|rest| !rest.is_empty() && !rest.starts_with(' '))
 }
 
 /// Whether a line goes on with a commented-out option.
