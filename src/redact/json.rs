@@ -23,9 +23,15 @@ pub(crate) enum Token {
     ObjectEnd { object: usize },
 }
 
-/// Whether a text could be JSON: that is what a document of objects, arrays or strings begins with.
+/// Whether a text could be JSON: it begins as documents of objects, arrays or strings do. `[EMAIL]` does not.
 pub(crate) fn looks_like_json(text: &str) -> bool {
-    matches!(text.trim_start_matches([' ', '\t', '\n', '\r']).as_bytes(), [b'{' | b'[' | b'"', _, ..])
+    let space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+    let mut head = text.bytes().filter(|b| !space(b));
+    match (head.next(), head.next()) {
+        (Some(b'{'), Some(b'"' | b'}')) | (Some(b'"'), Some(_)) => true,
+        (Some(b'['), Some(next)) => matches!(next, b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'),
+        _ => false,
+    }
 }
 
 /// Walks one document or several in a row. `false` if any byte does not belong: then nothing that was handed out counts.

@@ -32,12 +32,16 @@ use detectors::Limits;
 use json::{Decoded, Token};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use text::{Hit, Out, Text};
+use text::{Out, Text};
 
 /// How deep JSON within JSON strings is opened.
 const LEVELS: usize = 8;
 /// How often a text is passed until nothing changes. Two is the rule; more means a placeholder completed something.
 const ROUNDS: usize = 8;
+/// Bytes of the shortest built-in finding, `a@b.de` or a password.
+const SHORTEST: usize = 6;
+/// How far an edit can change what is found beside it, in bytes: fifty characters of context, and the longest values.
+const REACH: usize = 256;
 /// Stands for a text that does not come to rest, which no known input achieves: better nothing than a leak.
 const UNSETTLED: &str = "[REDACTION_ERROR]";
 /// Stands for a text longer than `max_scan_bytes`.
@@ -76,6 +80,8 @@ struct Edit {
 struct Sink {
     edits: Vec<Edit>,
     allowed: u64,
+    /// Whether the text could change again if it passed once more.
+    restless: bool,
 }
 
 impl Redactor {
@@ -199,6 +205,9 @@ impl Redactor {
                 };
             }
             let (next, way) = apply(&now, &sink.edits);
+            if !sink.restless && json::looks_like_json(&now) == json::looks_like_json(&next) {
+                return Some(next);
+            }
             now = Cow::Owned(next);
             ways.push(way);
         }
@@ -210,12 +219,13 @@ impl Redactor {
     fn collect(&self, text: &str, key: Option<&str>, level: usize, within: bool, sink: &mut Sink) {
         let mut cut = false;
         if level < LEVELS && json::looks_like_json(text) {
-            let (edits, allowed) = (sink.edits.len(), sink.allowed);
+            let (edits, allowed, restless) = (sink.edits.len(), sink.allowed, sink.restless);
             if self.collect_json(text, key, level, sink) {
                 return;
             }
             sink.edits.truncate(edits);
             sink.allowed = allowed;
+            sink.restless = restless;
             // Attribute length limits cut JSON anywhere.
             cut = true;
         }
@@ -275,6 +285,9 @@ impl Redactor {
     /// Collects the edits of a JSON string that stands at `start..end` of the text.
     fn string(&self, text: &str, start: usize, end: usize, key: Option<&str>, level: usize, sink: &mut Sink) {
         let Some(raw) = text.get(start..end) else { return };
+        if raw.len() < SHORTEST && self.custom.is_empty() {
+            return;
+        }
         let from = sink.edits.len();
         if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
             self.collect(raw, key, level + 1, true, sink);
@@ -294,6 +307,7 @@ impl Redactor {
         let mut found = Sink::default();
         self.plain(digits, key, false, &mut found);
         sink.allowed += found.allowed;
+        sink.restless |= found.restless;
         sink.edits.extend(found.edits.into_iter().filter(|edit| edit.start == 0 && edit.end == digits.len()).map(|edit| Edit {
             start,
             end: start + digits.len(),
@@ -303,6 +317,18 @@ impl Redactor {
 
     /// Collects the edits of a text that has no escapes.
     fn plain(&self, text: &str, key: Option<&str>, cut: bool, sink: &mut Sink) {
+        let from = sink.edits.len();
+        self.pass(text, key, cut, sink);
+        if let Some(edits) = sink.edits.get(from..)
+            && !sink.restless
+            && edits.iter().any(|edit| edit.new.is_some())
+        {
+            sink.restless = self.changes_again(text, key, cut, edits);
+        }
+    }
+
+    /// One pass over a text that has no escapes.
+    fn pass(&self, text: &str, key: Option<&str>, cut: bool, sink: &mut Sink) {
         let mut out = Out::new(&self.limits);
         let mut inspected = Text::new(text, key, &self.limits);
         inspected.cut = cut;
@@ -311,12 +337,8 @@ impl Redactor {
         if out.hits.is_empty() {
             return;
         }
-        let stays = |hit: &Hit| {
-            let value = text.get(hit.start..hit.end).unwrap_or_default();
-            self.allow.has(hit.kind, value)
-        };
         let before = out.hits.len();
-        out.hits.retain(|hit| !stays(hit));
+        out.hits.retain(|hit| !self.allow.has(hit.kind, text.get(hit.start..hit.end).unwrap_or_default()));
         sink.allowed += (before - out.hits.len()) as u64;
         out.hits.retain(|hit| !action::in_placeholder(text, hit.start, hit.end, |name| self.action_of(name)));
         for hit in overlap::settle(out.hits) {
@@ -324,6 +346,30 @@ impl Redactor {
             let new = action::apply(self.action(hit.kind), hit.kind, self.name(hit.kind), value, self.pseudonyms.as_ref());
             sink.edits.push(Edit { start: hit.start, end: hit.end, kind: hit.kind, subtype: hit.subtype, new });
         }
+    }
+
+    /// Whether the edited text would change once more. What an edit does to its surroundings ends where context ends, so only
+    /// these are passed again; patterns of the user may reach anywhere.
+    fn changes_again(&self, text: &str, key: Option<&str>, cut: bool, edits: &[Edit]) -> bool {
+        if !self.custom.is_empty() {
+            return true;
+        }
+        let mut rest = edits;
+        while let Some(first) = rest.first() {
+            let near = rest.windows(2).take_while(|pair| matches!(pair, [a, b] if b.start.saturating_sub(a.end) < 2 * REACH)).count() + 1;
+            let (group, later) = rest.split_at(near);
+            rest = later;
+            let last = group.last().unwrap_or(first);
+            let from = text.floor_char_boundary(first.start.saturating_sub(REACH));
+            let to = text.ceil_char_boundary((last.end + REACH).min(text.len()));
+            let around = spliced(text, from, to, group);
+            let mut again = Sink::default();
+            self.pass(&around, key, cut && to == text.len(), &mut again);
+            if again.edits.iter().any(|edit| edit.new.as_deref().is_some_and(|new| around.get(edit.start..edit.end) != Some(new))) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The action of the type with this name.

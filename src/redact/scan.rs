@@ -20,17 +20,29 @@ struct Tables {
     next: [u64; 256],
     /// Detectors by bit.
     owners: Vec<usize>,
+    number: Vec<fn(&Text<'_>, &Number, &mut Out<'_>)>,
+    word: Vec<fn(&Text<'_>, Word, &mut Out<'_>)>,
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(Tables::build);
 
 impl Tables {
     fn build() -> Tables {
-        let mut tables = Tables { prev: [0; 256], here: [0; 256], next: [0; 256], owners: vec![usize::MAX] };
+        let mut tables = Tables { prev: [0; 256], here: [0; 256], next: [0; 256], owners: vec![usize::MAX], number: Vec::new(), word: Vec::new() };
         tables.add(DIGITS, &[Set::NotDigit, Set::Digit, Set::Any]);
         let mut seen: Vec<(usize, [Set; 3])> = Vec::new();
         for (owner, detector) in ALL.iter().enumerate() {
-            let Probe::Window(windows, _) = &detector.probe else { continue };
+            let windows = match &detector.probe {
+                Probe::Window(windows, _) => windows,
+                Probe::Number(find) => {
+                    tables.number.push(*find);
+                    continue;
+                }
+                Probe::Word(find) => {
+                    tables.word.push(*find);
+                    continue;
+                }
+            };
             for window in windows() {
                 if seen.contains(&(owner, window)) {
                     continue;
@@ -119,29 +131,42 @@ impl Pass<'_, '_> {
     fn digits(&mut self, at: usize, out: &mut Out<'_>) {
         let text = self.text;
         let end = text.run(at, usize::MAX, |b| b.is_ascii_digit());
-        let in_word = is_word(text.before(at)) || text.at(end).is_ascii_alphabetic();
-        if in_word && self.words_done <= at {
-            let start = text.run_back(at, WORD_LIMIT, |b| b.is_ascii_alphanumeric());
-            let stop = text.run(end, WORD_LIMIT, |b| b.is_ascii_alphanumeric());
-            self.words_done = stop;
-            if !text.before(start).is_ascii_alphanumeric() && !text.at(stop).is_ascii_alphanumeric() {
-                let word = Word { start, end: stop };
-                for detector in ALL {
-                    if let Probe::Word(find) = &detector.probe {
-                        find(text, word, out);
-                    }
-                }
-            }
+        let before = text.before(at);
+        if before.is_ascii_alphanumeric() || text.at(end).is_ascii_alphabetic() {
+            self.word(at, end, out);
         }
-        if is_word(text.before(at)) {
+        // Lone short numbers are most of what there is, so they are let go before anything else is read.
+        let lone = !text.at(end + 1).is_ascii_digit() && text.at(end) < 0x80 && text.at(end) != b' ' && before != b'(';
+        if is_word(before) || (lone && end - at < 6 && !matches!(text.at(end), b'.' | b',' | b's' | b'n' | b'r' | b't' | b'e' | b'-')) {
+            return;
+        }
+        // Glued to a longer chain; only a Spanish number has a letter and a sign before its digits.
+        if text.glued_before(at) && !(before == b'-' && matches!(text.before(at - 1), b'X' | b'Y' | b'Z' | b'x' | b'y' | b'z')) {
             return;
         }
         let number = Number::read(text, at, end);
         if number.could_matter(text) {
-            for detector in ALL {
-                if let Probe::Number(find) = &detector.probe {
-                    find(text, &number, out);
-                }
+            for find in &self.tables.number {
+                find(text, &number, out);
+            }
+        }
+    }
+
+    /// The identifier around these digits, once.
+    fn word(&mut self, at: usize, end: usize, out: &mut Out<'_>) {
+        if self.words_done > at {
+            return;
+        }
+        let text = self.text;
+        let start = text.run_back(at, WORD_LIMIT, |b| b.is_ascii_alphanumeric());
+        let stop = text.run(end, WORD_LIMIT, |b| b.is_ascii_alphanumeric());
+        self.words_done = stop;
+        // Shorter than any identifier, unless groups follow as in `GB82 WEST …` or `AB12 34 56 C`.
+        let signs = text.at(stop) == b'-' && text.at(start).is_ascii_uppercase();
+        let long = signs || stop - start > 4 || (stop - start == 4 && matches!(text.slice(start, stop), [a, b, c, d] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_digit() && d.is_ascii_digit()));
+        if long && !is_word(text.before(start)) && !is_word(text.at(stop)) {
+            for find in &self.tables.word {
+                find(text, Word { start, end: stop }, out);
             }
         }
     }

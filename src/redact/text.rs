@@ -80,7 +80,8 @@ impl<'a> Text<'a> {
         self.bounded(start, end) && !self.glued_before(start) && !self.glued_after(end)
     }
 
-    fn glued_before(&self, start: usize) -> bool {
+    /// What stands before binds to it: `-`, `.` behind a word, `,`, `/`, `:` behind a digit.
+    pub(crate) fn glued_before(&self, start: usize) -> bool {
         let far = start.checked_sub(1).map_or(0, |p| self.before(p));
         match self.before(start) {
             b'-' | b'.' => is_word(far),

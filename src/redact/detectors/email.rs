@@ -24,7 +24,12 @@ fn windows() -> Vec<[Set; 3]> {
 
 fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     let (at, after) = if text.at(at) == b'@' { (at, at + 1) } else { (at.saturating_sub(1), at + 2) };
-    if let (Some(start), Some(end)) = (local(text, at), domain(text, after, at))
+    let (prev, next) = (text.before(at), text.at(after));
+    if !(prev > b' ' && prev != b'@' && (next.is_ascii_alphanumeric() || next >= 0x80)) {
+        return at + 1;
+    }
+    if let Some(start) = local(text, at)
+        && let Some(end) = domain(text, after, at)
         && end - start <= WHOLE
         && !retina_file(text, after, end)
         && !in_url(text, start)
@@ -174,7 +179,9 @@ fn is_unspaced(c: char) -> bool {
 }
 
 fn is_tld(label: &str) -> bool {
-    if label.is_ascii() {
+    if label.len() < 2 {
+        false
+    } else if label.is_ascii() {
         let mut lower = [0u8; 63];
         let Some(slot) = lower.get_mut(..label.len()) else { return false };
         slot.copy_from_slice(label.as_bytes());

@@ -207,10 +207,21 @@ impl Number {
         if self.digits_in(0) == len { self.end_of(0) } else { None }
     }
 
-    /// Whether there are enough digits for any type: a lone "7" or "2024" is most of what there is.
+    /// Whether the groups are those of any type: a lone "7" or "2024" is most of what there is.
     pub(crate) fn could_matter(&self, text: &Text<'_>) -> bool {
-        let total: usize = (0..self.len).map(|group| self.digits_in(group)).sum();
-        if self.len > 1 && (total >= 6 || (self.len >= 4 && self.sep_after(0) == b'.')) || total >= 6 || text.before(self.start) == b'(' {
+        let (first, second, third, sep) = (self.digits_in(0), self.digits_in(1), self.digits_in(2), self.sep_after(0));
+        let grouped = match (first, sep) {
+            (_, 0) => false,
+            // Only Aadhaar has colons; with other lengths it is the time of day.
+            (4, b':') => second == 4 && third == 4,
+            (_, b':') => false,
+            // A dotted quad.
+            (1..=3, b'.') if self.len >= 4 => true,
+            // A number of France, one of North America with its 1, a date.
+            (1, _) => (second == 2 && third == 2 && self.digits_in(3) == 2) || (second == 3 && third == 3) || third == 4 || second == 9 || second == 10,
+            _ => second >= 2 || third >= 4,
+        };
+        if grouped || first >= 6 || text.before(self.start) == b'(' {
             return true;
         }
         // What is left are dates with a month in words or signs: "12 May 1980", "1980年5月12日".
