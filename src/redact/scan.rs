@@ -70,11 +70,6 @@ impl Tables {
             self.next[at] |= if next.has(value) { bit } else { 0 };
         }
     }
-
-    #[inline(always)]
-    fn triggers(&self, prev: u8, here: u8, next: u8) -> u64 {
-        self.prev[usize::from(prev)] & self.here[usize::from(here)] & self.next[usize::from(next)]
-    }
 }
 
 /// Hands every candidate of the text to the detectors it could be one of.
@@ -83,20 +78,20 @@ pub(crate) fn scan(text: &Text<'_>, out: &mut Out<'_>) {
     let tables = &*TABLES;
     let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
     assign::keyed(text, out);
-    let [first, rest @ ..] = bytes else { return };
-    let next = rest.first().copied().unwrap_or(0);
-    pass.visit(tables.triggers(0, *first, next), 0, out);
-    for (at, window) in bytes.windows(3).enumerate() {
-        if let &[prev, here, next] = window {
-            let hit = tables.triggers(prev, here, next);
-            if hit != 0 {
-                pass.visit(hit, at + 1, out);
-            }
+    let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
+    // Triggers whose first byte, and whose first two bytes, end here; a zero byte stands before and behind the text.
+    let mut one = tables.prev[0];
+    let mut two = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let value = usize::from(byte);
+        let hit = two & tables.next[value];
+        two = one & tables.here[value];
+        one = tables.prev[value];
+        if hit != 0 {
+            pass.visit(hit, at - 1, out);
         }
     }
-    if let [.., prev, last] = bytes {
-        pass.visit(tables.triggers(*prev, *last, 0), bytes.len() - 1, out);
-    }
+    pass.visit(two & tables.next[0], bytes.len().saturating_sub(1), out);
 }
 
 struct Pass<'t, 'a> {
@@ -181,8 +176,8 @@ mod tests {
     #[test]
     fn plain_prose_triggers_next_to_nothing() {
         let prose = "It was the best of times, it was the worst of times; we had everything before us. ";
-        let bytes = prose.as_bytes();
-        let hits = bytes.windows(3).filter(|w| TABLES.triggers(w[0], w[1], w[2]) != 0).count();
+        let triggers = |w: &[u8]| TABLES.prev[usize::from(w[0])] & TABLES.here[usize::from(w[1])] & TABLES.next[usize::from(w[2])];
+        let hits = prose.as_bytes().windows(3).filter(|window| triggers(window) != 0).count();
         assert!(hits <= 1, "{hits}");
     }
 

@@ -322,7 +322,7 @@ fn adhoc_corpus() {
     for line in std::fs::read_to_string(path).unwrap().lines() {
         let (key, text): (String, String) = serde_json::from_str(line).unwrap();
         let mut findings = Findings::with_positions();
-        redactor.text(&text, Some(&key).filter(|k| !k.is_empty()).map(String::as_str), &mut findings);
+        redactor.text(&text, Some(&key).filter(|k| !k.is_empty() && std::env::var("NOKEY").is_err()).map(String::as_str), &mut findings);
         for f in findings.take_positions() {
             *n.entry((f.kind, text[f.start..f.end].to_owned())).or_insert((0, String::new())) = (1, format!("{key}: {}", text[..f.start].chars().rev().take(40).collect::<String>().chars().rev().collect::<String>()));
         }

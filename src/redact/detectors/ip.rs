@@ -16,6 +16,9 @@ pub(super) const DETECTOR_V6: Detector = Detector { probe: Probe::Window(windows
 const HEX: &[u8] = b"0123456789abcdefABCDEF";
 const HEX_OR_COLON: &[u8] = b"0123456789abcdefABCDEF:";
 
+/// Words before the number of a part of a document.
+const NUMBERED: &[&[u8]] = &[b"section", b"sections", b"sec", b"clause", b"chapter", b"table", b"figure", b"fig", b"appendix", b"paragraph", b"para", b"article", b"annex", b"requirement"];
+
 fn windows() -> Vec<[Set; 3]> {
     vec![[Set::Of(HEX), Set::One(b':'), Set::Of(HEX_OR_COLON)], [Set::One(b':'), Set::One(b':'), Set::Of(HEX)]]
 }
@@ -77,7 +80,7 @@ fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
         let word_start = text.run_back(at, 16, |b| b.is_ascii_alphabetic() || b == b'_' || b == b'-');
         let word = text.slice(word_start, at);
         let is = |name: &[u8]| word.len() >= name.len() && word.get(word.len() - name.len()..).is_some_and(|w| w.eq_ignore_ascii_case(name));
-        if word.eq_ignore_ascii_case(b"v") || is(b"version") || word.eq_ignore_ascii_case(b"ver") || is(b"release") || is(b"build") || is(b"upgrade") || is(b"firmware") {
+        if word.eq_ignore_ascii_case(b"v") || is(b"version") || word.eq_ignore_ascii_case(b"ver") || is(b"release") || is(b"build") || is(b"upgrade") || is(b"firmware") || NUMBERED.iter().any(|name| is(name)) {
             return true;
         }
         // "from version 1.2.3.4 to 1.2.3.5": the sentence is still about versions.
@@ -192,6 +195,7 @@ mod tests {
             "Upgrade from v18.20.85.0 to 18.20.86.1",
             "Upgrade from 18.20.85.0 to 18.20.86.1",
             "pkg@1.2.3.4",
+            "see section 3.4.8.1",
             "1.2.3.4-rc1",
             "1.2.3.4.5",
             "1.02.3.4",
