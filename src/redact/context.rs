@@ -85,7 +85,7 @@ const WORDS: &[(u64, &[&str])] = &[
     (
         PHONE,
         &[
-            "phone", "tel", "call", "cell", "mobile", "fax", "whatsapp", "contact", "reach", "dial", "sms", "text me", "messages to", "hotline", "telefon", "telephone", "anruf", "rufen", "mobil", "handy", "téléphone", "appel",
+            "phone", "tel", "tél", "tlf", "telf", "call", "cell", "mobile", "fax", "whatsapp", "contact", "reach", "dial", "sms", "text me", "messages to", "hotline", "telefon", "telephone", "anruf", "rufen", "mobil", "handy", "téléphone", "appel",
             "portable", "llam", "teléfono", "móvil", "celular", "ligue", "telefone", "chiama", "cellulare", "telefoon", "bel", "ring", "電話", "전화",
             "手机", "手機", "电话", "携帯", "휴대폰",
         ],

@@ -329,3 +329,37 @@ fn adhoc_corpus() {
     }
     for ((k, v), (_, c)) in n { println!("FOUND {k} {v:?} <- {c:?}"); }
 }
+
+#[test]
+fn adhoc_positives() {
+    let Ok(path) = std::env::var("ADHOCPOS") else { return };
+    let redactor = redactor();
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let v: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = v["text"].as_str().unwrap();
+        let mut findings = Findings::with_positions();
+        redactor.text(text, None, &mut findings);
+        let all = findings.take_positions();
+        let ok = all.len() == 1 && all[0].start as u64 == v["start"].as_u64().unwrap() && all[0].end as u64 == v["end"].as_u64().unwrap();
+        if !ok || all[0].kind.name() != v["kind"].as_str().unwrap() {
+            println!("MISS {} {text:?} got {:?}", v["kind"], all.iter().map(|f| (f.kind, &text[f.start..f.end])).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn adhoc_wrapped() {
+    let Ok(path) = std::env::var("ADHOCWRAP") else { return };
+    let redactor = redactor();
+    let (mut bad, mut n) = (0, 0);
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let (text, want): (String, String) = serde_json::from_str(line).unwrap();
+        let got = redactor.text(&text, None, &mut Findings::new()).unwrap_or_else(|| text.clone());
+        n += 1;
+        if got != want {
+            bad += 1;
+            if bad < 25 { println!("WRAP {text}\n got {got}\nwant {want}"); }
+        }
+    }
+    println!("WRAPPED {bad} of {n}");
+}

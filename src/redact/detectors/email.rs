@@ -34,6 +34,8 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
         && !retina_file(text, after, end)
         && !in_url(text, start)
     {
+        // `_bob@example.org_` is written to stand out.
+        let start = start + usize::from(text.at(end) == b'_' && text.at(start) == b'_' && start + 1 < at);
         out.found(text, Kind::Email, start, end);
     }
     at + 1
@@ -120,7 +122,7 @@ fn domain(text: &Text<'_>, from: usize, at: usize) -> Option<usize> {
             break;
         }
         let stop = text.run_back(end, 63, |b| b == b'-');
-        if label > from && is_tld(text.str.get(label..stop)?) && !calls(text, stop) && c != '_' {
+        if label > from && is_tld(text.str.get(label..stop)?) && !calls(text, stop) && !(c == '_' && text.at(place + 1).is_ascii_alphanumeric()) {
             good = Some(stop);
         }
         if text.cut && place == text.bytes.len() && label > from {
@@ -211,6 +213,7 @@ mod tests {
             ("jörg@müller.de", "jörg@müller.de"),
             ("用户@例子.公司", "用户@例子.公司"),
             ("bob@example.org.", "bob@example.org"),
+            ("_bob@example.org_", "bob@example.org"),
             ("bob@example.org: hello", "bob@example.org"),
             ("o'brien@example.ie", "o'brien@example.ie"),
             ("JANE@EXAMPLE.COM", "JANE@EXAMPLE.COM"),
@@ -239,6 +242,7 @@ mod tests {
             "a..b@example.org",
             "bob@example.notatld",
             "bob@-x.org",
+            "bob@example.org_2",
             "^[\\w.+-]+@[\\w-]+\\.[a-z]{2,}$",
         ] {
             none(text);
