@@ -93,7 +93,8 @@ fn json_lines(redactor: &Redactor, mut input: impl BufRead, mut output: impl Wri
     while input.read_until(b'\n', &mut line)? > 0 {
         number += 1;
         if !line.trim_ascii().is_empty() {
-            let request: Request = serde_json::from_slice(&line).map_err(|error| RedactError::Line { line: number, column: error.column() })?;
+            let request: Request =
+                serde_json::from_slice(&line).map_err(|error| RedactError::Line { line: number, column: error.column() })?;
             let mut findings = Findings::with_positions();
             let redacted = redactor.text(&request.text, request.key.as_deref(), &mut findings);
             let entity = |f: Finding| Entity { kind: redactor.name(f.kind), subtype: f.subtype, start: f.start, end: f.end };
@@ -136,12 +137,16 @@ mod tests {
 
     #[test]
     fn every_line_is_answered_in_order_with_byte_positions() {
-        let (output, _) = run(Form::JsonLines, "{\"id\":\"a\",\"text\":\"né: bob@example.org\"}\n{\"id\":7,\"text\":\"none\"}\n".as_bytes()).unwrap();
+        let (output, _) =
+            run(Form::JsonLines, "{\"id\":\"a\",\"text\":\"né: bob@example.org\"}\n{\"id\":7,\"text\":\"none\"}\n".as_bytes()).unwrap();
         let lines: Vec<serde_json::Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines[0]["id"], "a");
         assert_eq!(lines[0]["redacted"], "né: [EMAIL]");
         assert_eq!(lines[0]["entities"], serde_json::json!([{"type": "EMAIL", "start": 5, "end": 20}]));
-        assert_eq!((&lines[1]["id"], &lines[1]["redacted"], lines[1]["entities"].as_array().map(Vec::len)), (&serde_json::json!(7), &serde_json::json!("none"), Some(0)));
+        assert_eq!(
+            (&lines[1]["id"], &lines[1]["redacted"], lines[1]["entities"].as_array().map(Vec::len)),
+            (&serde_json::json!(7), &serde_json::json!("none"), Some(0))
+        );
     }
 
     #[test]

@@ -75,10 +75,20 @@ fn canonical(kind: Kind, value: &str) -> String {
     let solid = || value.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
     match kind {
         Kind::Email => value.replace("%40", "@").to_lowercase(),
-        Kind::IpAddress => value.split(['%', '/']).next().and_then(|s| s.parse::<IpAddr>().ok()).map_or_else(|| value.to_lowercase(), |ip| ip.to_string()),
+        Kind::IpAddress => {
+            value.split(['%', '/']).next().and_then(|s| s.parse::<IpAddr>().ok()).map_or_else(|| value.to_lowercase(), |ip| ip.to_string())
+        }
         Kind::CreditCard | Kind::Phone | Kind::BankAccount | Kind::UsAbaRouting => value.chars().filter(char::is_ascii_digit).collect(),
         Kind::MacAddress => value.chars().filter(char::is_ascii_hexdigit).map(|c| c.to_ascii_lowercase()).collect(),
-        Kind::ApiKey | Kind::Jwt | Kind::PrivateKey | Kind::AuthToken | Kind::Password | Kind::UrlCredential | Kind::Crypto | Kind::DateOfBirth | Kind::Custom(_) => value.to_owned(),
+        Kind::ApiKey
+        | Kind::Jwt
+        | Kind::PrivateKey
+        | Kind::AuthToken
+        | Kind::Password
+        | Kind::UrlCredential
+        | Kind::Crypto
+        | Kind::DateOfBirth
+        | Kind::Custom(_) => value.to_owned(),
         _ => solid(),
     }
 }
@@ -108,9 +118,13 @@ pub(crate) fn in_placeholder(text: &str, start: usize, end: usize, is_type: impl
     let bytes = text.as_bytes();
     // The longest placeholder: a name, a rotation id, 16 digits, and what joins them.
     let from = start.saturating_sub(NAME + 40);
-    let Some(open) = bytes.get(from..(start + 1).min(bytes.len())).and_then(|head| head.iter().rposition(|&b| b == b'[')) else { return false };
+    let Some(open) = bytes.get(from..(start + 1).min(bytes.len())).and_then(|head| head.iter().rposition(|&b| b == b'[')) else {
+        return false;
+    };
     let inner = from + open + 1;
-    let Some(length) = bytes.get(inner..bytes.len().min(inner + NAME + 40)).and_then(|tail| tail.iter().position(|&b| b == b']')) else { return false };
+    let Some(length) = bytes.get(inner..bytes.len().min(inner + NAME + 40)).and_then(|tail| tail.iter().position(|&b| b == b']')) else {
+        return false;
+    };
     let (close, Some(inside)) = (inner + length, text.get(inner..inner + length)) else { return false };
     if end > close + 1 {
         return false;
@@ -119,7 +133,13 @@ pub(crate) fn in_placeholder(text: &str, start: usize, end: usize, is_type: impl
     let Some(action) = parts.next().and_then(&is_type) else { return false };
     match parts.next_back() {
         None => true,
-        Some(hex) => action == Action::Hash && hex.len() == 16 && hex.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f')) && parts.next().is_none_or(is_id) && parts.next().is_none(),
+        Some(hex) => {
+            action == Action::Hash
+                && hex.len() == 16
+                && hex.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+                && parts.next().is_none_or(is_id)
+                && parts.next().is_none()
+        }
     }
 }
 
@@ -152,7 +172,10 @@ mod tests {
         assert_eq!(one, hash("0123456789abcdef", None, Kind::Email, "jane@example.org"));
         assert_ne!(one, hash("0123456789abcdeg", None, Kind::Email, "jane@example.org"));
         assert_eq!(hash("0123456789abcdef", None, Kind::Iban, "GB82 WEST"), hash("0123456789abcdef", None, Kind::Iban, "gb82west"));
-        assert_eq!(hash("0123456789abcdef", None, Kind::IpAddress, "2001:DB8:0::1"), hash("0123456789abcdef", None, Kind::IpAddress, "2001:db8::1"));
+        assert_eq!(
+            hash("0123456789abcdef", None, Kind::IpAddress, "2001:DB8:0::1"),
+            hash("0123456789abcdef", None, Kind::IpAddress, "2001:db8::1")
+        );
         assert_eq!(one.len(), "[EMAIL:0123456789abcdef]".len());
         assert!(hash("0123456789abcdef", Some("k2"), Kind::Email, "x@y.org").starts_with("[EMAIL:k2:"));
         assert!(Pseudonyms::new(&HashKey::new("short"), None).is_none());

@@ -21,11 +21,18 @@ impl AllowList {
     pub(crate) fn new(allow: &Allow, errors: &mut Vec<ConfigError>) -> AllowList {
         let (addresses, domains): (Vec<String>, Vec<String>) =
             allow.emails.iter().map(|entry| entry.trim_start_matches('@').to_lowercase()).partition(|entry| entry.contains('@'));
-        let mut list = AllowList { addresses: addresses.into_iter().collect(), domains, strings: allow.strings.iter().cloned().collect(), ..AllowList::default() };
+        let mut list = AllowList {
+            addresses: addresses.into_iter().collect(),
+            domains,
+            strings: allow.strings.iter().cloned().collect(),
+            ..AllowList::default()
+        };
         for pattern in &allow.regexes {
             match RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PATTERN_LIMIT).build() {
                 Ok(regex) => list.regexes.push(regex),
-                Err(error) => errors.push(ConfigError::Pattern { key: "allow.regexes".to_owned(), pattern: pattern.clone(), reason: reason(&error) }),
+                Err(error) => {
+                    errors.push(ConfigError::Pattern { key: "allow.regexes".to_owned(), pattern: pattern.clone(), reason: reason(&error) })
+                }
             }
         }
         for value in &allow.cidrs {

@@ -4,8 +4,8 @@
 //! without a key, would be a leak that nobody notices.
 
 use crate::redact::Kind;
-use serde::de::{self, Deserializer};
 use serde::Deserialize;
+use serde::de::{self, Deserializer};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -310,7 +310,9 @@ pub enum ConfigError {
         reason: &'static str,
     },
     /// Something is hashed, and there is no key.
-    #[error("processors.redaction.hash_key: {name} is hashed, which needs a key of at least 16 bytes; set hash_key, or choose another action")]
+    #[error(
+        "processors.redaction.hash_key: {name} is hashed, which needs a key of at least 16 bytes; set hash_key, or choose another action"
+    )]
     NoHashKey {
         /// The first type that is hashed.
         name: String,
@@ -369,7 +371,9 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     }
     let bytes = match Size::deserialize(deserializer)? {
         Size::Bytes(bytes) => bytes,
-        Size::Text(text) => text.parse::<bytesize::ByteSize>().map_err(|_| de::Error::custom(format!("\"{text}\" is not a size such as 64MiB")))?.0,
+        Size::Text(text) => {
+            text.parse::<bytesize::ByteSize>().map_err(|_| de::Error::custom(format!("\"{text}\" is not a size such as 64MiB")))?.0
+        }
     };
     usize::try_from(bytes).map_err(|_| de::Error::custom("the size does not fit this machine"))
 }

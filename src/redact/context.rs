@@ -63,31 +63,122 @@ const WORDS: &[(u64, &[&str])] = &[
     (
         PASSPORT,
         &[
-            "passport", "travel document", "reisepass", "passnummer", "passeport", "pasaporte", "passaporto", "passaporte", "paspoort", "paszport",
-            "여권", "パスポート", "旅券", "护照", "護照",
+            "passport",
+            "travel document",
+            "reisepass",
+            "passnummer",
+            "passeport",
+            "pasaporte",
+            "passaporto",
+            "passaporte",
+            "paspoort",
+            "paszport",
+            "여권",
+            "パスポート",
+            "旅券",
+            "护照",
+            "護照",
         ],
     ),
     (
         DRIVER,
         &[
-            "driver", "driving", "licence", "license", "dl", "führerschein", "fuehrerschein", "permis", "patente", "prawo jazdy", "rijbewijs",
-            "운전면허", "運転免許", "驾驶证", "驾照",
+            "driver",
+            "driving",
+            "licence",
+            "license",
+            "dl",
+            "führerschein",
+            "fuehrerschein",
+            "permis",
+            "patente",
+            "prawo jazdy",
+            "rijbewijs",
+            "운전면허",
+            "運転免許",
+            "驾驶证",
+            "驾照",
         ],
     ),
     (
         BIRTH,
         &[
-            "born", "birth", "dob", "d.o.b", "geboren", "geb", "geburtsdatum", "geburtstag", "né", "née", "naissance", "nacido", "nacida",
-            "nacimiento", "nato", "nata", "nascita", "nascimento", "nascido", "nascida", "geboortedatum", "urodz", "ur", "生年月日", "생년월일",
-            "出生", "bday",
+            "born",
+            "birth",
+            "dob",
+            "d.o.b",
+            "geboren",
+            "geb",
+            "geburtsdatum",
+            "geburtstag",
+            "né",
+            "née",
+            "naissance",
+            "nacido",
+            "nacida",
+            "nacimiento",
+            "nato",
+            "nata",
+            "nascita",
+            "nascimento",
+            "nascido",
+            "nascida",
+            "geboortedatum",
+            "urodz",
+            "ur",
+            "生年月日",
+            "생년월일",
+            "出生",
+            "bday",
         ],
     ),
     (
         PHONE,
         &[
-            "phone", "tel", "tél", "tlf", "telf", "call", "cell", "mobile", "fax", "whatsapp", "contact", "reach", "dial", "sms", "text me", "messages to", "hotline", "telefon", "telephone", "anruf", "rufen", "mobil", "handy", "téléphone", "appel",
-            "portable", "llam", "teléfono", "móvil", "celular", "ligue", "telefone", "chiama", "cellulare", "telefoon", "bel", "ring", "電話", "전화",
-            "手机", "手機", "电话", "携帯", "휴대폰",
+            "phone",
+            "tel",
+            "tél",
+            "tlf",
+            "telf",
+            "call",
+            "cell",
+            "mobile",
+            "fax",
+            "whatsapp",
+            "contact",
+            "reach",
+            "dial",
+            "sms",
+            "text me",
+            "messages to",
+            "hotline",
+            "telefon",
+            "telephone",
+            "anruf",
+            "rufen",
+            "mobil",
+            "handy",
+            "téléphone",
+            "appel",
+            "portable",
+            "llam",
+            "teléfono",
+            "móvil",
+            "celular",
+            "ligue",
+            "telefone",
+            "chiama",
+            "cellulare",
+            "telefoon",
+            "bel",
+            "ring",
+            "電話",
+            "전화",
+            "手机",
+            "手機",
+            "电话",
+            "携帯",
+            "휴대폰",
         ],
     ),
     (PHONE_MAYBE, &["number", "line", "desk", "office", "answering"]),
@@ -151,7 +242,8 @@ fn last_word(tail: &str) -> u64 {
     for at in (0..bytes.len()).rev() {
         let here = bytes.get(at).copied().unwrap_or(0);
         let prev = at.checked_sub(1).and_then(|p| bytes.get(p)).copied().unwrap_or(b'_');
-        let starts = here.is_ascii_alphabetic() && (!prev.is_ascii_alphanumeric() || (here.is_ascii_uppercase() && prev.is_ascii_lowercase()));
+        let starts =
+            here.is_ascii_alphabetic() && (!prev.is_ascii_alphanumeric() || (here.is_ascii_uppercase() && prev.is_ascii_lowercase()));
         if starts || here >= 0xC0 {
             let found = word_at(bytes, at, bytes.len(), true);
             if starts || found != 0 {
@@ -201,7 +293,8 @@ fn token_end(bytes: &[u8], open: usize) -> usize {
     let token = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_' || *b == b':' || matches!(b, b'a'..=b'z');
     let inside = bytes.get(open + 1..).unwrap_or_default().iter().take(80).take_while(|b| token(b)).count();
     let close = open + 1 + inside;
-    let capital = bytes.get(open + 1).is_some_and(u8::is_ascii_uppercase) && bytes.get(open + 2).is_some_and(|b| b.is_ascii_uppercase() || *b == b'_');
+    let capital = bytes.get(open + 1).is_some_and(u8::is_ascii_uppercase)
+        && bytes.get(open + 2).is_some_and(|b| b.is_ascii_uppercase() || *b == b'_');
     if capital && bytes.get(close) == Some(&b']') { close + 1 } else { open + 1 }
 }
 
@@ -236,7 +329,9 @@ fn digits_follow(bytes: &[u8], end: usize) -> bool {
 
 /// Equal but for ASCII case; in a key any of `-_. ` stands for any other.
 fn same(here: &[u8], word: &[u8], key: bool) -> bool {
-    here.iter().zip(word).all(|(h, w)| h.eq_ignore_ascii_case(w) || (*w == b' ' && matches!(h, b'_' | b'-' | b'\n' | b'\t' | 0xA0)) || (key && *w == b'-' && *h == b'_'))
+    here.iter().zip(word).all(|(h, w)| {
+        h.eq_ignore_ascii_case(w) || (*w == b' ' && matches!(h, b'_' | b'-' | b'\n' | b'\t' | 0xA0)) || (key && *w == b'-' && *h == b'_')
+    })
 }
 
 /// Where the window before `start` begins: at most [`BEFORE`] characters back, and behind a blank line.

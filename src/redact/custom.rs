@@ -61,10 +61,15 @@ impl CustomSet {
                 }),
             }
         }
-        let set = RegexSetBuilder::new(rules.iter().map(|rule| rule.regex.as_str())).size_limit(TOTAL_LIMIT).build().unwrap_or_else(|error| {
-            errors.push(ConfigError::Pattern { key: "custom".to_owned(), pattern: "all patterns together".to_owned(), reason: reason(&error) });
-            RegexSet::empty()
-        });
+        let set =
+            RegexSetBuilder::new(rules.iter().map(|rule| rule.regex.as_str())).size_limit(TOTAL_LIMIT).build().unwrap_or_else(|error| {
+                errors.push(ConfigError::Pattern {
+                    key: "custom".to_owned(),
+                    pattern: "all patterns together".to_owned(),
+                    reason: reason(&error),
+                });
+                RegexSet::empty()
+            });
         CustomSet { set, rules }
     }
 
@@ -83,7 +88,10 @@ impl CustomSet {
             if rule.group == 0 {
                 rule.regex.find_iter(text).for_each(|found| add(found.start(), found.end()));
             } else {
-                rule.regex.captures_iter(text).filter_map(|captures| captures.get(rule.group)).for_each(|found| add(found.start(), found.end()));
+                rule.regex
+                    .captures_iter(text)
+                    .filter_map(|captures| captures.get(rule.group))
+                    .for_each(|found| add(found.start(), found.end()));
             }
         }
     }
@@ -125,7 +133,11 @@ pub(crate) fn reason(error: &regex::Error) -> String {
 }
 
 fn name_problem(name: &str, rules: &[Rule]) -> Option<&'static str> {
-    if name.is_empty() || name.len() > NAME || !name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+    if name.is_empty()
+        || name.len() > NAME
+        || !name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        || !name.starts_with(|c: char| c.is_ascii_uppercase())
+    {
         Some("use up to 40 capitals, digits and _, beginning with a capital")
     } else if Kind::of_name(name).is_some() {
         Some("a built-in type has this name")
@@ -153,7 +165,9 @@ mod tests {
 
     #[test]
     fn patterns_that_cannot_be_used_are_named() {
-        for (pattern, part) in [("a*", "empty"), ("\\b", "empty"), ("(?m)$", "empty"), ("(", "unclosed"), ("(?:\\w{900}){900}", "larger"), ("x|", "empty")] {
+        for (pattern, part) in
+            [("a*", "empty"), ("\\b", "empty"), ("(?m)$", "empty"), ("(", "unclosed"), ("(?:\\w{900}){900}", "larger"), ("x|", "empty")]
+        {
             let problems = problems(&[custom("X", pattern)]);
             assert!(problems.len() == 1 && problems[0].contains(part), "{pattern}: {problems:?}");
         }

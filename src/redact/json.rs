@@ -356,7 +356,9 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused() {
-        for text in ["{", "{\"a\"}", "[1,]", "[01]", "{\"a\":1,}", "[\"\\x\"]", "[1] x", "\"a", "[1 2]", "{1:2}", "[tru]", "]", "[\"\\u12\"]"] {
+        for text in
+            ["{", "{\"a\"}", "[1,]", "[01]", "{\"a\":1,}", "[\"\\x\"]", "[1] x", "\"a", "[1 2]", "{1:2}", "[tru]", "]", "[\"\\u12\"]"]
+        {
             assert_eq!(strings(text), None, "{text}");
         }
         assert_eq!(strings(&"[".repeat(100_000)), None);

@@ -258,7 +258,10 @@ impl Redactor {
                     let from = sink.edits.len();
                     self.number(digits, start, member, sink);
                     for edit in sink.edits.get_mut(from..).unwrap_or_default() {
-                        edit.new = edit.new.take().map(|new| if new.is_empty() { "null".to_owned() } else { format!("\"{}\"", json::escape(&new)) });
+                        edit.new = edit
+                            .new
+                            .take()
+                            .map(|new| if new.is_empty() { "null".to_owned() } else { format!("\"{}\"", json::escape(&new)) });
                     }
                 }
             }

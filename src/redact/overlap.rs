@@ -14,7 +14,9 @@ pub(crate) fn settle(mut hits: Vec<Hit>) -> Vec<Hit> {
     if hits.len() < 2 {
         return hits;
     }
-    hits.sort_by_key(|hit| (!matches!(hit.kind, Kind::Custom(_)), !hit.kind.self_proving(), Reverse(hit.end - hit.start), hit.kind.rank(), hit.start));
+    hits.sort_by_key(|hit| {
+        (!matches!(hit.kind, Kind::Custom(_)), !hit.kind.self_proving(), Reverse(hit.end - hit.start), hit.kind.rank(), hit.start)
+    });
     let mut standing: BTreeMap<usize, Hit> = BTreeMap::new();
     for hit in hits {
         place(&mut standing, hit);

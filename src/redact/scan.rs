@@ -28,7 +28,8 @@ static TABLES: LazyLock<Tables> = LazyLock::new(Tables::build);
 
 impl Tables {
     fn build() -> Tables {
-        let mut tables = Tables { prev: [0; 256], here: [0; 256], next: [0; 256], owners: vec![usize::MAX], number: Vec::new(), word: Vec::new() };
+        let mut tables =
+            Tables { prev: [0; 256], here: [0; 256], next: [0; 256], owners: vec![usize::MAX], number: Vec::new(), word: Vec::new() };
         tables.add(DIGITS, &[Set::NotDigit, Set::Digit, Set::Any]);
         let mut seen: Vec<(usize, [Set; 3])> = Vec::new();
         for (owner, detector) in ALL.iter().enumerate() {
@@ -76,7 +77,6 @@ impl Tables {
 pub(crate) fn scan(text: &Text<'_>, out: &mut Out<'_>) {
     let bytes = text.bytes;
     let tables = &*TABLES;
-    let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
     assign::keyed(text, out);
     let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
     // Triggers whose first byte, and whose first two bytes, end here; a zero byte stands before and behind the text.
@@ -158,7 +158,10 @@ impl Pass<'_, '_> {
         self.words_done = stop;
         // Shorter than any identifier, unless groups follow as in `GB82 WEST …` or `AB12 34 56 C`.
         let signs = text.at(stop) == b'-' && text.at(start).is_ascii_uppercase();
-        let long = signs || stop - start > 4 || (stop - start == 4 && matches!(text.slice(start, stop), [a, b, c, d] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_digit() && d.is_ascii_digit()));
+        let long = signs
+            || stop - start > 4
+            || (stop - start == 4
+                && matches!(text.slice(start, stop), [a, b, c, d] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_digit() && d.is_ascii_digit()));
         if long && !is_word(text.before(start)) && !is_word(text.at(stop)) {
             for find in &self.tables.word {
                 find(text, Word { start, end: stop }, out);

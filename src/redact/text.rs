@@ -1,8 +1,8 @@
 //! A text under inspection: its bytes, its key, and the questions every detector asks of the bytes around a candidate.
 
+use crate::redact::Kind;
 use crate::redact::context;
 use crate::redact::detectors::Limits;
-use crate::redact::Kind;
 use std::cell::Cell;
 
 /// One string while it is scanned. Positions are bytes of this string.

@@ -9,7 +9,8 @@ use crate::redact::text::{Out, Text};
 /// Those of digits.
 pub(super) const DETECTOR: Detector = Detector { probe: Probe::Number(number) };
 /// The Brazilian company number, anchored at its slash since its first group may be letters.
-pub(super) const DETECTOR_CNPJ: Detector = Detector { probe: Probe::Window(|| vec![[Set::Of(CAPITALS), Set::One(b'/'), Set::Of(CAPITALS)]], cnpj_printed) };
+pub(super) const DETECTOR_CNPJ: Detector =
+    Detector { probe: Probe::Window(|| vec![[Set::Of(CAPITALS), Set::One(b'/'), Set::Of(CAPITALS)]], cnpj_printed) };
 /// The same without signs, where it has letters.
 pub(super) const DETECTOR_WORD: Detector = Detector { probe: Probe::Word(cnpj_word) };
 
@@ -49,7 +50,12 @@ fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
 fn cpf(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     let start = number.start;
     let solid = number.solid(11);
-    let printed = if solid.is_none() && number.shape(&[3, 3, 3], b".").is_some() && number.sep_after(2) == b'-' && number.digits_in(3) == 2 { number.end_of(3) } else { None };
+    let printed = if solid.is_none() && number.shape(&[3, 3, 3], b".").is_some() && number.sep_after(2) == b'-' && number.digits_in(3) == 2
+    {
+        number.end_of(3)
+    } else {
+        None
+    };
     let Some(end) = solid.or(printed).filter(|&end| text.stands_alone(start, end)) else { return };
     let Some(d) = Digits::of(text.slice(start, end)) else { return };
     let first = d.weighted(&[10, 9, 8, 7, 6, 5, 4, 3, 2]) * 10 % 11 % 10;
@@ -105,7 +111,10 @@ fn cnpj_holds(value: &[u8]) -> bool {
             rest => 11 - rest,
         }
     };
-    count == 14 && values.get(12) == Some(&check(12)) && values.get(13) == Some(&check(13)) && values.windows(2).any(|w| w.first() != w.last())
+    count == 14
+        && values.get(12) == Some(&check(12))
+        && values.get(13) == Some(&check(13))
+        && values.windows(2).any(|w| w.first() != w.last())
 }
 
 #[cfg(test)]
@@ -136,7 +145,15 @@ mod tests {
 
     #[test]
     fn wrong_check_digits_stay() {
-        for text in ["218.648.043-42", "04.776.167/0001-09", "111.111.111-11", "cpf 99752668357", "social insurance number 236 752 688", "aba routing 321110379", "sin 5 236 752 689"] {
+        for text in [
+            "218.648.043-42",
+            "04.776.167/0001-09",
+            "111.111.111-11",
+            "cpf 99752668357",
+            "social insurance number 236 752 688",
+            "aba routing 321110379",
+            "sin 5 236 752 689",
+        ] {
             none(text);
         }
     }

@@ -75,7 +75,11 @@ fn openai(body: &[u8]) -> bool {
 fn mixed(body: &[u8]) -> bool {
     // Words joined by dashes are a class or a package, whatever digits and capitals they have.
     let long = body.split(|b| matches!(b, b'-' | b'_')).any(|part| part.len() >= 16);
-    openai(body) || (long && body.iter().any(u8::is_ascii_digit) && body.iter().any(u8::is_ascii_uppercase) && body.iter().any(u8::is_ascii_lowercase))
+    openai(body)
+        || (long
+            && body.iter().any(u8::is_ascii_digit)
+            && body.iter().any(u8::is_ascii_uppercase)
+            && body.iter().any(u8::is_ascii_lowercase))
 }
 fn digit(body: &[u8]) -> bool {
     body.iter().any(u8::is_ascii_digit)

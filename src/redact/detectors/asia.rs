@@ -27,14 +27,22 @@ fn word(text: &Text<'_>, word: Word, out: &mut Out<'_>) {
     match value.len() {
         // Income-tax rule 114: the fourth letter is the kind of holder.
         10 => {
-            let Some(id) = read(text, start, &[10], b"", |at, b| if (5..9).contains(&at) { b.is_ascii_digit() } else { b.is_ascii_uppercase() }) else { return };
+            let Some(id) =
+                read(text, start, &[10], b"", |at, b| if (5..9).contains(&at) { b.is_ascii_digit() } else { b.is_ascii_uppercase() })
+            else {
+                return;
+            };
             let kind = b"ABCFGHJKLPT".contains(&id.at(3));
             if kind && (!lower || text.context(start, end) & context::PAN != 0) {
                 out.found(text, Kind::InPan, start, end);
             }
         }
         9 => {
-            let Some(id) = read(text, start, &[9], b"", |at, b| if (1..8).contains(&at) { b.is_ascii_digit() } else { b.is_ascii_uppercase() }) else { return };
+            let Some(id) =
+                read(text, start, &[9], b"", |at, b| if (1..8).contains(&at) { b.is_ascii_digit() } else { b.is_ascii_uppercase() })
+            else {
+                return;
+            };
             if singapore_holds(id.chars()) && (!lower || text.context(start, end) & context::NRIC != 0) {
                 out.found(text, Kind::SgNric, start, end);
             }
@@ -132,7 +140,9 @@ fn australian(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
     {
         out.found_in_context(text, Kind::AuAbn, start, id.end, true);
     }
-    let card = read(text, start, &[4, 5, 1], b" -", digits).or_else(|| read(text, start, &[4, 5, 1, 1], b" -/", digits)).or_else(|| read(text, start, &[11], b"", digits));
+    let card = read(text, start, &[4, 5, 1], b" -", digits)
+        .or_else(|| read(text, start, &[4, 5, 1, 1], b" -/", digits))
+        .or_else(|| read(text, start, &[11], b"", digits));
     if let Some(id) = card.filter(|id| text.stands_alone(start, id.end))
         && let Some(d) = Digits::of(id.chars())
         && matches!(d.at(0), 2..=6)

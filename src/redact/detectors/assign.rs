@@ -32,7 +32,7 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 );
 
 fn windows() -> Vec<[Set; 3]> {
-    // passWOrd/passwd, pwd, passphrase, secret, key, token.
+    // password and passwd, pwd, passphrase, secret, key, token.
     [b"ssw", b"pwd", b"sph", b"ecr", b"key", b"oke"].map(Set::letters).to_vec()
 }
 
@@ -64,7 +64,8 @@ fn named(name: &[u8]) -> Option<Named> {
         }
         let starts = at == 0
             || matches!(name.get(at - 1), Some(b'_' | b'-'))
-            || (name.get(at).is_some_and(u8::is_ascii_uppercase) && name.get(at - 1).is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+            || (name.get(at).is_some_and(u8::is_ascii_uppercase)
+                && name.get(at - 1).is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
         starts.then_some(())
     };
     let any = |words: &[&[u8]]| words.iter().any(|word| ends(word).is_some());
@@ -74,7 +75,16 @@ fn named(name: &[u8]) -> Option<Named> {
         Some(Named::AzureStorage)
     } else if any(&[b"password", b"passwd", b"pwd", b"passphrase", b"secret"]) {
         Some(Named::Password)
-    } else if any(&[b"apikey", b"accesskey", b"accesstoken", b"refreshtoken", b"authtoken", b"secretkey", b"privatekey", b"sharedaccesskey"]) {
+    } else if any(&[
+        b"apikey",
+        b"accesskey",
+        b"accesstoken",
+        b"refreshtoken",
+        b"authtoken",
+        b"secretkey",
+        b"privatekey",
+        b"sharedaccesskey",
+    ]) {
         Some(Named::Key)
     } else {
         None
@@ -101,6 +111,13 @@ pub(crate) fn keyed(text: &Text<'_>, out: &mut Out<'_>) {
     let Some(key) = text.key else { return };
     // The last part of a dotted attribute key is the name.
     let name = key.rsplit('.').next().unwrap_or(key);
+    // Most keys are none of these, and every string of a document comes here: three letters tell.
+    let tail = name.as_bytes().last_chunk::<3>();
+    if !tail
+        .is_some_and(|tail| [b"ord", b"pwd", b"swd", b"ase", b"ret", b"key", b"ken"].iter().any(|end| tail.eq_ignore_ascii_case(&end[..])))
+    {
+        return;
+    }
     if let Some(named) = named(name.as_bytes()) {
         let trimmed = text.str.trim();
         let from = text.str.len() - text.str.trim_start().len();
@@ -124,7 +141,9 @@ fn judge(text: &Text<'_>, named: Named, from: usize, to: usize, written: Written
         Named::Password if VALUE.contains(&value.chars().count()) => out.secret(text, Kind::Password, "", from, to),
         Named::AwsSecret if base64(40) => out.secret(text, Kind::ApiKey, "aws_secret_key", from, to),
         Named::AzureStorage if base64(88) => out.secret(text, Kind::ApiKey, "azure_storage_key", from, to),
-        Named::Key | Named::AwsSecret | Named::AzureStorage if value.len() >= 16 && digit && letter => out.secret(text, Kind::ApiKey, "generic", from, to),
+        Named::Key | Named::AwsSecret | Named::AzureStorage if value.len() >= 16 && digit && letter => {
+            out.secret(text, Kind::ApiKey, "generic", from, to)
+        }
         _ => {}
     }
 }
@@ -204,7 +223,10 @@ fn find_scheme(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     }
     let credential = text.slice(from, to);
     let holds = if basic {
-        credential.len() >= 8 && ENGINE.decode(credential).is_ok_and(|decoded| decoded.contains(&b':') && std::str::from_utf8(&decoded).is_ok_and(|s| !s.chars().any(char::is_control)))
+        credential.len() >= 8
+            && ENGINE.decode(credential).is_ok_and(|decoded| {
+                decoded.contains(&b':') && std::str::from_utf8(&decoded).is_ok_and(|s| !s.chars().any(char::is_control))
+            })
     } else {
         credential.len() >= 16 && credential.iter().any(u8::is_ascii_digit)
     };

@@ -10,8 +10,27 @@ pub(super) const DETECTOR: Detector = Detector { probe: Probe::Number(find) };
 
 /// Month names and their beginnings, by month, in English, German, French, Spanish, Italian, Portuguese, Dutch and Polish.
 const MONTHS: [&[&str]; 12] = [
-    &["january", "jan", "januar", "jänner", "janvier", "janv", "enero", "ene", "gennaio", "gen", "janeiro", "januari", "stycznia", "styczeń", "sty"],
-    &["february", "feb", "februar", "février", "fevrier", "févr", "fév", "febrero", "febbraio", "fevereiro", "fev", "februari", "lutego", "luty", "lut"],
+    &[
+        "january", "jan", "januar", "jänner", "janvier", "janv", "enero", "ene", "gennaio", "gen", "janeiro", "januari", "stycznia",
+        "styczeń", "sty",
+    ],
+    &[
+        "february",
+        "feb",
+        "februar",
+        "février",
+        "fevrier",
+        "févr",
+        "fév",
+        "febrero",
+        "febbraio",
+        "fevereiro",
+        "fev",
+        "februari",
+        "lutego",
+        "luty",
+        "lut",
+    ],
     &["march", "mar", "märz", "maerz", "mär", "mars", "marzo", "março", "marco", "maart", "mrt", "marca", "marzec"],
     &["april", "apr", "avril", "avr", "abril", "abr", "aprile", "kwietnia", "kwiecień", "kwi"],
     &["may", "mai", "mayo", "maggio", "mag", "maio", "mei", "maja", "maj"],
@@ -21,14 +40,30 @@ const MONTHS: [&[&str]; 12] = [
     &["september", "sep", "sept", "septembre", "septiembre", "settembre", "set", "setembro", "września", "wrzesień", "wrz"],
     &["october", "oct", "oktober", "okt", "octobre", "octubre", "ottobre", "ott", "outubro", "out", "października", "październik", "paź"],
     &["november", "nov", "novembre", "noviembre", "novembro", "listopada", "listopad", "lis"],
-    &["december", "dec", "dezember", "dez", "décembre", "decembre", "déc", "diciembre", "dic", "dicembre", "dezembro", "grudnia", "grudzień", "gru"],
+    &[
+        "december",
+        "dec",
+        "dezember",
+        "dez",
+        "décembre",
+        "decembre",
+        "déc",
+        "diciembre",
+        "dic",
+        "dicembre",
+        "dezembro",
+        "grudnia",
+        "grudzień",
+        "gru",
+    ],
 ];
 
 fn find(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if !out.wants(Kind::DateOfBirth) || number.digits_in(0) > 4 {
         return;
     }
-    let range = numeric(text, number).or_else(|| worded(text, number)).or_else(|| american(text, number)).or_else(|| characters(text, number));
+    let range =
+        numeric(text, number).or_else(|| worded(text, number)).or_else(|| american(text, number)).or_else(|| characters(text, number));
     if let Some((start, end)) = range
         && text.stands_alone(start, end)
     {
@@ -82,7 +117,9 @@ fn american(text: &Text<'_>, number: &Number) -> Option<(usize, usize)> {
 
 /// `1980年5月12日`, `1980년 5월 12일`
 fn characters(text: &Text<'_>, number: &Number) -> Option<(usize, usize)> {
-    let sign = |at: usize, signs: [&str; 2]| signs.iter().find(|s| text.starts_with(at, s.as_bytes())).map(|s| text.run(at + s.len(), 1, |b| b == b' '));
+    let sign = |at: usize, signs: [&str; 2]| {
+        signs.iter().find(|s| text.starts_with(at, s.as_bytes())).map(|s| text.run(at + s.len(), 1, |b| b == b' '))
+    };
     let digits = |at: usize| {
         let end = text.run(at, 2, |b| b.is_ascii_digit());
         (end > at).then(|| (value(text.slice(at, end)), end))

@@ -25,7 +25,7 @@ fn find(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     } else {
         None
     };
-    let Some(end) = end else { return };
+    let Some(end) = end.or_else(|| last_groups(text, number)) else { return };
     if !text.stands_alone(start, end) {
         return;
     }
@@ -45,6 +45,13 @@ fn in_table(text: &Text<'_>, start: usize, end: usize) -> bool {
     let digits_before = text.before(start) == b' ' && start.checked_sub(2).is_some_and(|far| text.at(far).is_ascii_digit());
     let after = if text.at(end) == b' ' { text.run(end + 1, 5, |b| b.is_ascii_digit()) - end - 1 } else { 0 };
     digits_before || !matches!(after, 0 | 2 | 3) || (after == 3 && text.at(end + 4) == b' ' && text.at(end + 5).is_ascii_digit())
+}
+
+/// The end of groups of four that the end of the text cut off.
+fn last_groups(text: &Text<'_>, number: &Number) -> Option<usize> {
+    let last = number.len().checked_sub(1).filter(|&last| text.cut && last > 0)?;
+    let same = (0..last).all(|group| number.digits_in(group) == 4 && number.sep_after(group) == number.sep_after(0));
+    number.end_of(last).filter(|&end| same && end == text.bytes.len() && matches!(number.sep_after(0), b' ' | b'-'))
 }
 
 /// Whether bytes, separators aside, are a card number; [`Verdict::WithContext`] where the range is shared with other numbers.
@@ -91,7 +98,8 @@ fn issuer(digits: &Digits) -> Verdict {
 
 /// A card that the end of the text cut off: enough digits of a known range.
 fn cut_short(bytes: &[u8]) -> bool {
-    Digits::of(bytes).is_some_and(|d| (13..16).contains(&d.len()) && matches!(d.number(0, 2), 40..=49 | 51..=55 | 34 | 37 | 60 | 64 | 65 | 62))
+    Digits::of(bytes)
+        .is_some_and(|d| (13..16).contains(&d.len()) && matches!(d.number(0, 2), 40..=49 | 51..=55 | 34 | 37 | 60 | 64 | 65 | 62))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! last label: an address ends in a top-level domain, so the list of those is built in.
 
 use super::{Detector, Probe, Set};
-use crate::redact::text::{Out, Text, is_word};
 use crate::redact::Kind;
+use crate::redact::text::{Out, Text, is_word};
 use std::sync::LazyLock;
 
 /// The detector.
@@ -90,7 +90,9 @@ fn local(text: &Text<'_>, at: usize) -> Option<usize> {
 
 /// `o'brien`: a quote between letters of a short name is a letter of it.
 fn quote_inside_name(part: &str, cut: usize) -> bool {
-    part.as_bytes().get(cut) == Some(&b'\'') && cut > 0 && part.get(..cut).is_some_and(|head| head.len() <= 2 && head.bytes().all(|b| b.is_ascii_alphabetic()))
+    part.as_bytes().get(cut) == Some(&b'\'')
+        && cut > 0
+        && part.get(..cut).is_some_and(|head| head.len() <= 2 && head.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
 /// Where the domain after the `@` ends.
@@ -122,7 +124,11 @@ fn domain(text: &Text<'_>, from: usize, at: usize) -> Option<usize> {
             break;
         }
         let stop = text.run_back(end, 63, |b| b == b'-');
-        if label > from && is_tld(text.str.get(label..stop)?) && !calls(text, stop) && !(c == '_' && text.at(place + 1).is_ascii_alphanumeric()) {
+        if label > from
+            && is_tld(text.str.get(label..stop)?)
+            && !calls(text, stop)
+            && !(c == '_' && text.at(place + 1).is_ascii_alphanumeric())
+        {
             good = Some(stop);
         }
         if text.cut && place == text.bytes.len() && label > from {
@@ -189,7 +195,9 @@ fn is_tld(label: &str) -> bool {
         slot.copy_from_slice(label.as_bytes());
         slot.make_ascii_lowercase();
         let Ok(lower) = std::str::from_utf8(slot) else { return false };
-        (lower.len() == 2 && lower.bytes().all(|b| b.is_ascii_lowercase())) || lower.starts_with("xn--") || TLDS.binary_search(&lower).is_ok()
+        (lower.len() == 2 && lower.bytes().all(|b| b.is_ascii_lowercase()))
+            || lower.starts_with("xn--")
+            || TLDS.binary_search(&lower).is_ok()
     } else {
         TLDS.binary_search(&label).is_ok()
     }
@@ -197,8 +205,8 @@ fn is_tld(label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::redact::detectors::testing::{found, none};
     use crate::redact::Kind::Email;
+    use crate::redact::detectors::testing::{found, none};
 
     #[test]
     fn addresses_are_found_without_what_surrounds_them() {

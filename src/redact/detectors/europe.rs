@@ -28,7 +28,9 @@ fn word(text: &Text<'_>, word: Word, out: &mut Out<'_>) {
 
 /// Abgabenordnung 139b: ISO 7064 MOD 11,10, and of the first ten digits exactly one stands more than once.
 fn german(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
-    let Some(id) = read(text, start, &[2, 3, 3, 3], b" ", digits).filter(|id| id.at(0) != b'0' && text.stands_alone(start, id.end)) else { return };
+    let Some(id) = read(text, start, &[2, 3, 3, 3], b" ", digits).filter(|id| id.at(0) != b'0' && text.stands_alone(start, id.end)) else {
+        return;
+    };
     let Some(d) = Digits::of(id.chars()) else { return };
     let body = d.as_slice().get(..10).unwrap_or_default();
     let mut product = 10;
@@ -46,7 +48,11 @@ fn german(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
 /// INSEE: sex, year, month, place, order, and 97 minus the rest; Corsica's 2A and 2B count as 19 and 18.
 fn french(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
     let class = |at: usize, b: u8| b.is_ascii_digit() || (at == 6 && matches!(b, b'A' | b'B'));
-    let Some(id) = read(text, start, &[1, 2, 2, 2, 3, 3, 2], b" ", class).filter(|id| matches!(id.at(0), b'1' | b'2') && text.stands_alone(start, id.end)) else { return };
+    let Some(id) = read(text, start, &[1, 2, 2, 2, 3, 3, 2], b" ", class)
+        .filter(|id| matches!(id.at(0), b'1' | b'2') && text.stands_alone(start, id.end))
+    else {
+        return;
+    };
     let mut plain = [0u8; 15];
     plain.copy_from_slice(id.chars().get(..15).unwrap_or(&[b'0'; 15]));
     if let Some(letter) = match id.at(6) {
@@ -73,7 +79,9 @@ fn spanish(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
     let (start, foreign) = match text.at(start) {
         b if b.is_ascii_digit() => match start.checked_sub(2) {
             // `X-1234567-L`: the digits begin behind the sign.
-            Some(letter) if text.before(start) == b'-' && matches!(text.at(letter), b'X' | b'Y' | b'Z' | b'x' | b'y' | b'z') => (letter, true),
+            Some(letter) if text.before(start) == b'-' && matches!(text.at(letter), b'X' | b'Y' | b'Z' | b'x' | b'y' | b'z') => {
+                (letter, true)
+            }
             _ => (start, false),
         },
         b'X' | b'Y' | b'Z' | b'x' | b'y' | b'z' => (start, true),

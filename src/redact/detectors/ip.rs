@@ -17,7 +17,22 @@ const HEX: &[u8] = b"0123456789abcdefABCDEF";
 const HEX_OR_COLON: &[u8] = b"0123456789abcdefABCDEF:";
 
 /// Words before the number of a part of a document.
-const NUMBERED: &[&[u8]] = &[b"section", b"sections", b"sec", b"clause", b"chapter", b"table", b"figure", b"fig", b"appendix", b"paragraph", b"para", b"article", b"annex", b"requirement"];
+const NUMBERED: &[&[u8]] = &[
+    b"section",
+    b"sections",
+    b"sec",
+    b"clause",
+    b"chapter",
+    b"table",
+    b"figure",
+    b"fig",
+    b"appendix",
+    b"paragraph",
+    b"para",
+    b"article",
+    b"annex",
+    b"requirement",
+];
 
 fn windows() -> Vec<[Set; 3]> {
     vec![[Set::Of(HEX), Set::One(b':'), Set::Of(HEX_OR_COLON)], [Set::One(b':'), Set::One(b':'), Set::Of(HEX)]]
@@ -53,13 +68,22 @@ fn inside_v6(text: &Text<'_>, start: usize) -> bool {
 
 fn telling_v4(address: Ipv4Addr) -> bool {
     let [a, b, ..] = address.octets();
-    !(address.is_loopback() || a == 0 || address.is_broadcast() || address.is_multicast() || address.is_link_local() || (a == 255 && b == 255))
+    !(address.is_loopback()
+        || a == 0
+        || address.is_broadcast()
+        || address.is_multicast()
+        || address.is_link_local()
+        || (a == 255 && b == 255))
 }
 
 fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_private() || v4.is_documentation(),
-        IpAddr::V6(v6) => v6.is_unique_local() || matches!(v6.segments(), [0x2001, 0xdb8, ..]) || v6.to_ipv4_mapped().is_some_and(|v4| is_private(IpAddr::V4(v4))),
+        IpAddr::V6(v6) => {
+            v6.is_unique_local()
+                || matches!(v6.segments(), [0x2001, 0xdb8, ..])
+                || v6.to_ipv4_mapped().is_some_and(|v4| is_private(IpAddr::V4(v4)))
+        }
     }
 }
 
@@ -79,8 +103,17 @@ fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
         at = text.run_back(at, 6, |b| !b.is_ascii_alphanumeric() && b < 0x80 && b != b'\n' && b != b',' && b != b';');
         let word_start = text.run_back(at, 16, |b| b.is_ascii_alphabetic() || b == b'_' || b == b'-');
         let word = text.slice(word_start, at);
-        let is = |name: &[u8]| word.len() >= name.len() && word.get(word.len() - name.len()..).is_some_and(|w| w.eq_ignore_ascii_case(name));
-        if word.eq_ignore_ascii_case(b"v") || is(b"version") || word.eq_ignore_ascii_case(b"ver") || is(b"release") || is(b"build") || is(b"upgrade") || is(b"firmware") || NUMBERED.iter().any(|name| is(name)) {
+        let is =
+            |name: &[u8]| word.len() >= name.len() && word.get(word.len() - name.len()..).is_some_and(|w| w.eq_ignore_ascii_case(name));
+        if word.eq_ignore_ascii_case(b"v")
+            || is(b"version")
+            || word.eq_ignore_ascii_case(b"ver")
+            || is(b"release")
+            || is(b"build")
+            || is(b"upgrade")
+            || is(b"firmware")
+            || NUMBERED.iter().any(|name| is(name))
+        {
             return true;
         }
         // "from version 1.2.3.4 to 1.2.3.5": the sentence is still about versions.
@@ -98,7 +131,9 @@ fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
 /// One of the words within 40 bytes before.
 fn versions_before(text: &Text<'_>, at: usize) -> bool {
     let head = text.slice(at.saturating_sub(40), at);
-    [&b"upgrade"[..], b"version", b"release", b"downgrade", b"updat"].iter().any(|w| head.windows(w.len()).any(|here| here.eq_ignore_ascii_case(w)))
+    [&b"upgrade"[..], b"version", b"release", b"downgrade", b"updat"]
+        .iter()
+        .any(|w| head.windows(w.len()).any(|here| here.eq_ignore_ascii_case(w)))
 }
 
 fn v6(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
@@ -112,12 +147,24 @@ fn v6(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     }
     let Some((start, end, address)) = parse(text, start, stop) else { return stop.max(at + 1) };
     let colons = text.slice(start, end).iter().filter(|b| **b == b':').count();
-    let alone = !is_word(text.before(start)) && (labelled || !matches!(text.before(start), b':' | b'.')) && !is_word(text.at(end)) && text.at(end) != b':';
-    if !alone || colons < 2 || !telling_v6(address) || !plausible(text.slice(start, end)) || (text.limits.keep_private && is_private(IpAddr::V6(address))) {
+    let alone = !is_word(text.before(start))
+        && (labelled || !matches!(text.before(start), b':' | b'.'))
+        && !is_word(text.at(end))
+        && text.at(end) != b':';
+    if !alone
+        || colons < 2
+        || !telling_v6(address)
+        || !plausible(text.slice(start, end))
+        || (text.limits.keep_private && is_private(IpAddr::V6(address)))
+    {
         return stop.max(at + 1);
     }
     // A zone belongs to the address: `fe80::1%eth0`.
-    let end = if text.at(end) == b'%' && text.at(end + 1).is_ascii_alphabetic() { text.run(end + 1, 16, |b| b.is_ascii_alphanumeric()) } else { end };
+    let end = if text.at(end) == b'%' && text.at(end + 1).is_ascii_alphabetic() {
+        text.run(end + 1, 16, |b| b.is_ascii_alphanumeric())
+    } else {
+        end
+    };
     out.found(text, Kind::IpAddress, start, end);
     stop.max(at + 1)
 }
@@ -153,7 +200,9 @@ fn plausible(bytes: &[u8]) -> bool {
     }
     let groups = || bytes.split(|b| matches!(b, b':')).filter(|g| !g.is_empty());
     let long = groups().any(|g| g.len() >= 3 && g.iter().any(u8::is_ascii_digit));
-    bytes.iter().any(u8::is_ascii_digit) && (groups().count() >= 2 || long) && (long || groups().count() >= 3 || groups().any(|g| g.len() >= 2 && g.iter().any(u8::is_ascii_digit)))
+    bytes.iter().any(u8::is_ascii_digit)
+        && (groups().count() >= 2 || long)
+        && (long || groups().count() >= 3 || groups().any(|g| g.len() >= 2 && g.iter().any(u8::is_ascii_digit)))
 }
 
 #[cfg(test)]

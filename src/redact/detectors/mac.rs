@@ -22,7 +22,8 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     }
     let Some(start) = at.checked_sub(2) else { return at + 1 };
     let octets = text.slice(start, start + LENGTH);
-    let shaped = octets.len() == LENGTH && octets.iter().enumerate().all(|(place, &b)| if place % 3 == 2 { b == sep } else { b.is_ascii_hexdigit() });
+    let shaped = octets.len() == LENGTH
+        && octets.iter().enumerate().all(|(place, &b)| if place % 3 == 2 { b == sep } else { b.is_ascii_hexdigit() });
     // Another octet before makes it a longer chain; a word before ("mac:") does not.
     let far = start.checked_sub(3);
     let chained = text.before(start) == sep
@@ -40,7 +41,8 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
 fn cisco(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     let Some(start) = at.checked_sub(4) else { return at + 1 };
     let groups = text.slice(start, start + 14);
-    let shaped = groups.len() == 14 && groups.iter().enumerate().all(|(place, &b)| if place % 5 == 4 { b == b'.' } else { b.is_ascii_hexdigit() });
+    let shaped =
+        groups.len() == 14 && groups.iter().enumerate().all(|(place, &b)| if place % 5 == 4 { b == b'.' } else { b.is_ascii_hexdigit() });
     let letters = groups.iter().any(u8::is_ascii_alphabetic);
     let digits = groups.iter().any(u8::is_ascii_digit);
     if shaped && letters && digits && text.stands_alone(start, start + 14) && tells(groups) {

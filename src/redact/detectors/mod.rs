@@ -26,10 +26,10 @@ mod ssn;
 mod uk;
 mod url;
 
+use crate::redact::Kind;
 use crate::redact::config::When;
 use crate::redact::kind::Default as Usual;
 use crate::redact::text::{Out, Text};
-use crate::redact::Kind;
 
 /// Every detector. A new one is a file, its `mod` line, and a line here.
 pub(crate) static ALL: &[Detector; 29] = &[
@@ -198,7 +198,8 @@ impl Number {
         if lens.len() > self.len || (lens.len() > 1 && !seps.contains(&sep)) {
             return None;
         }
-        let fits = lens.iter().enumerate().all(|(at, &len)| self.digits_in(at) == len && (at + 1 == lens.len() || self.sep_after(at) == sep));
+        let fits =
+            lens.iter().enumerate().all(|(at, &len)| self.digits_in(at) == len && (at + 1 == lens.len() || self.sep_after(at) == sep));
         if fits { self.end_of(lens.len() - 1) } else { None }
     }
 
@@ -218,7 +219,13 @@ impl Number {
             // A dotted quad.
             (1..=3, b'.') if self.len >= 4 => true,
             // A number of France, one of North America with its 1, a date.
-            (1, _) => (second == 2 && third == 2 && self.digits_in(3) == 2) || (second == 3 && third == 3) || third == 4 || second == 9 || second == 10,
+            (1, _) => {
+                (second == 2 && third == 2 && self.digits_in(3) == 2)
+                    || (second == 3 && third == 3)
+                    || third == 4
+                    || second == 9
+                    || second == 10
+            }
             _ => second >= 2 || third >= 4,
         };
         if grouped || first >= 6 || text.before(self.start) == b'(' {

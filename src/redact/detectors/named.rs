@@ -21,10 +21,10 @@ fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         if (6..=17).contains(&solid) && !is_epoch(text.slice(start, first)) {
             out.found_in_context(text, Kind::BankAccount, start, first, false);
         }
-        if (8..=9).contains(&solid) {
+        if (6..=9).contains(&solid) {
             out.found_in_context(text, Kind::Passport, start, first, false);
         }
-        if (7..=14).contains(&solid) {
+        if (6..=20).contains(&solid) {
             out.found_in_context(text, Kind::DriverLicense, start, first, false);
         }
     }
@@ -46,13 +46,23 @@ fn grouped_account(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     let total: usize = (0..len).map(|group| number.digits_in(group)).sum();
     let short = (0..len).any(|group| number.digits_in(group) < 2);
     let years = (0..len).all(|group| number.digits_in(group) == 4 && is_year(text, number, group));
-    if (8..=17).contains(&total) && !short && !years && len > 1 && text.stands_alone(start, end) && !is_date(text.slice(start, end)) && !is_amount(text, start, end) {
+    if (8..=17).contains(&total)
+        && !short
+        && !years
+        && len > 1
+        && text.stands_alone(start, end)
+        && !is_date(text.slice(start, end))
+        && !is_amount(text, start, end)
+    {
         out.found_in_context(text, Kind::BankAccount, start, end, false);
     }
 }
 
 fn is_year(text: &Text<'_>, number: &Number, group: usize) -> bool {
-    number.end_of(group).and_then(|end| end.checked_sub(4)).is_some_and(|from| text.starts_with(from, b"19") || text.starts_with(from, b"20"))
+    number
+        .end_of(group)
+        .and_then(|end| end.checked_sub(4))
+        .is_some_and(|from| text.starts_with(from, b"19") || text.starts_with(from, b"20"))
 }
 
 fn word(text: &Text<'_>, word: Word, out: &mut Out<'_>) {
@@ -81,18 +91,22 @@ fn licence_with_signs(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
     let parts = || value.split(|b| *b == b'-');
     let years = parts().all(|part| part.len() == 4 && (part.starts_with(b"19") || part.starts_with(b"20")));
     let shaped = value.contains(&b'-') && parts().all(|part| !part.is_empty()) && parts().count() <= 5;
-    if shaped && (5..=20).contains(&value.len()) && digits >= 6 && !years && !is_date(value) && text.stands_alone(start, end) {
+    if shaped && (5..=20).contains(&value.len()) && digits >= 5 && !years && !is_date(value) && text.stands_alone(start, end) {
         out.found_in_context(text, Kind::DriverLicense, start, end, false);
     }
 }
 
 /// `20240131`, `2024-01-31`, `31-01-2024`.
 fn is_date(value: &[u8]) -> bool {
-    let Some(d) = Digits::of(value).filter(|d| d.len() == 8 && value.iter().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b' '))) else { return false };
+    let Some(d) = Digits::of(value).filter(|d| d.len() == 8 && value.iter().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b' '))) else {
+        return false;
+    };
     let part = |from: usize, to: usize| d.number(from, to) as u32;
     let year = |y: u32| (1900..2100).contains(&y);
     (year(part(0, 4)) && real_date(part(0, 4), part(4, 6), part(6, 8)))
-        || (year(part(4, 8)) && (real_date(part(4, 8), part(2, 4), part(0, 2)) || real_date(part(4, 8), part(0, 2), part(2, 4))) && value.contains(&b'-'))
+        || (year(part(4, 8))
+            && (real_date(part(4, 8), part(2, 4), part(0, 2)) || real_date(part(4, 8), part(0, 2), part(2, 4)))
+            && value.contains(&b'-'))
 }
 
 /// Milliseconds and finer since 1970, of these decades.
@@ -103,9 +117,11 @@ fn is_epoch(value: &[u8]) -> bool {
 /// Money, a share, or a count of something.
 fn is_amount(text: &Text<'_>, start: usize, end: usize) -> bool {
     let before = start - usize::from(text.before(start) == b' ');
-    let sign = matches!(text.before(before), b'$' | b'#') || ["€", "£", "¥", "₹"].iter().any(|s| text.slice(before.saturating_sub(s.len()), before) == s.as_bytes());
+    let sign = matches!(text.before(before), b'$' | b'#')
+        || ["€", "£", "¥", "₹"].iter().any(|s| text.slice(before.saturating_sub(s.len()), before) == s.as_bytes());
     let after = end + usize::from(text.at(end) == b' ');
-    let unit = text.at(end) == b'%' || ["€", "£", "USD", "EUR", "GBP", "tokens", "ms", "dollars", "euros"].iter().any(|unit| text.starts_with(after, unit.as_bytes()));
+    let unit = text.at(end) == b'%'
+        || ["€", "£", "USD", "EUR", "GBP", "tokens", "ms", "dollars", "euros"].iter().any(|unit| text.starts_with(after, unit.as_bytes()));
     sign || unit
 }
 

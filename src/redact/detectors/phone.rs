@@ -7,7 +7,9 @@ use crate::redact::text::{Out, Text, is_word};
 use crate::redact::{Kind, context};
 
 /// `+` and a country code.
-pub(super) const DETECTOR_INTERNATIONAL: Detector = Detector { probe: Probe::Window(|| vec![[Set::Any, Set::One(b'+'), Set::Digit], [Set::Any, Set::One(b'+'), Set::One(b'(')]], international) };
+pub(super) const DETECTOR_INTERNATIONAL: Detector = Detector {
+    probe: Probe::Window(|| vec![[Set::Any, Set::One(b'+'), Set::Digit], [Set::Any, Set::One(b'+'), Set::One(b'(')]], international),
+};
 /// Numbers without a country code.
 pub(super) const DETECTOR_NATIONAL: Detector = Detector { probe: Probe::Number(national) };
 
@@ -71,10 +73,15 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     for len in (1..=dialled.len).rev() {
         let (end, count) = dialled.ends.get(len - 1).copied().unwrap_or_default();
         let needed = dialled.needed(count);
-        if needed != 0 && text.stands_alone(start, end) && text.context(start, end) & needed != 0 {
+        if needed != 0 && text.stands_alone(start, end) && speaks_of_phones(text.context(start, end), needed) {
             return out.found_in_context(text, Kind::Phone, start, end, false);
         }
     }
+}
+
+/// Whether the words nearby are about telephones: "number" alone is, unless it is the number of something else.
+fn speaks_of_phones(context: u64, needed: u64) -> bool {
+    context & needed & context::PHONE != 0 || (context & needed != 0 && context & !context::PHONE_MAYBE == 0)
 }
 
 /// The printed North American forms, which need no word nearby.
@@ -97,7 +104,8 @@ fn american(text: &Text<'_>, number: &Number, start: usize, bracket: bool) -> Op
             return None;
         }
         // `1 (415) …`, `1-(415) …`
-        let one = start.checked_sub(2).filter(|&at| text.at(at) == b'1' && matches!(text.at(at + 1), b' ' | b'-') && !is_word(text.before(at)));
+        let one =
+            start.checked_sub(2).filter(|&at| text.at(at) == b'1' && matches!(text.at(at + 1), b' ' | b'-') && !is_word(text.before(at)));
         (one.unwrap_or(start), end)
     } else {
         let shape = number.shape(&[3, 3, 4], b"-.").or_else(|| number.shape(&[1, 3, 3, 4], b"-.").filter(|_| text.at(start) == b'1'));
@@ -111,12 +119,18 @@ fn american(text: &Text<'_>, number: &Number, start: usize, bracket: bool) -> Op
 /// North American numbering plan: area and exchange begin with 2 to 9, no area ends in 11.
 fn is_american(digits: &Digits, skip: usize) -> bool {
     let area = digits.number(skip, skip + 3);
-    digits.len() == skip + 10 && area >= 200 && area % 100 != 11 && digits.at(skip + 3) >= 2 && !digits.as_slice().get(skip..).unwrap_or_default().windows(2).all(|w| w.first() == w.last())
+    digits.len() == skip + 10
+        && area >= 200
+        && area % 100 != 11
+        && digits.at(skip + 3) >= 2
+        && !digits.as_slice().get(skip..).unwrap_or_default().windows(2).all(|w| w.first() == w.last())
 }
 
 /// A printed date is no number to call.
 fn is_date(number: &Number) -> bool {
-    number.shape(&[4, 2, 2], b"-./").is_some() || number.shape(&[2, 2, 4], b"-./").is_some() || (number.digits_in(0) == 4 && number.digits_in(1) == 2 && number.digits_in(2) == 2)
+    number.shape(&[4, 2, 2], b"-./").is_some()
+        || number.shape(&[2, 2, 4], b"-./").is_some()
+        || (number.digits_in(0) == 4 && number.digits_in(1) == 2 && number.digits_in(2) == 2)
 }
 
 /// Digits as people write them to be dialled, read as far as they go.
@@ -184,7 +198,11 @@ impl Dialled {
     /// Whether the first `count` digits, `skip` of them left out, are a country code and a number of its length.
     fn international(&self, count: usize, skip: usize) -> bool {
         let Some(dialled) = count.checked_sub(skip).filter(|n| (7..=15).contains(n)) else { return false };
-        let Some(&(code, min, max)) = (1..=3).find_map(|width| CODES.iter().find(|(code, ..)| width <= dialled && usize::from(digits_of(*code)) == width && *code == self.number(skip, skip + width))) else {
+        let Some(&(code, min, max)) = (1..=3).find_map(|width| {
+            CODES
+                .iter()
+                .find(|(code, ..)| width <= dialled && usize::from(digits_of(*code)) == width && *code == self.number(skip, skip + width))
+        }) else {
             return false;
         };
         let width = usize::from(digits_of(code));
@@ -203,7 +221,13 @@ impl Dialled {
         }
         match (first, count) {
             // `00` and a country code.
-            (0, 10..=16) if second == 0 => if self.international(count, 2) { any } else { 0 },
+            (0, 10..=16) if second == 0 => {
+                if self.international(count, 2) {
+                    any
+                } else {
+                    0
+                }
+            }
             (0, 9..=13) => any,
             // China, and North America with its 1.
             (1, 11) if third_is_mobile(second) || self.number(1, 4) >= 200 => any,
@@ -267,7 +291,19 @@ mod tests {
 
     #[test]
     fn national_forms_need_a_word() {
-        for hit in ["4155550132", "415 555 0132", "07700 900123", "(020) 7946 0958", "030 23125123", "06 12 34 56 78", "612 345 678", "98765 43210", "13812345678", "090-1234-5678", "0049 30 23125123"] {
+        for hit in [
+            "4155550132",
+            "415 555 0132",
+            "07700 900123",
+            "(020) 7946 0958",
+            "030 23125123",
+            "06 12 34 56 78",
+            "612 345 678",
+            "98765 43210",
+            "13812345678",
+            "090-1234-5678",
+            "0049 30 23125123",
+        ] {
             assert_eq!(found(&format!("call {hit}")), [(Phone, hit)], "{hit}");
             none(&format!("it is {hit} there"));
         }
@@ -289,6 +325,7 @@ mod tests {
             "415-555-0132-7",
             "ts=1564708507",
             "order number 95522518",
+            "routing number 0213139512",
             "lat -74.212034, lon -138.979555",
         ] {
             none(text);

@@ -16,13 +16,64 @@ pub(crate) enum Written {
 
 /// Whole values that mean "put it here" or "nothing", lower case.
 const WORDS: &[&str] = &[
-    "example", "changeme", "change_me", "change-me", "redacted", "null", "none", "nil", "undefined", "true", "false", "string", "str", "secretstr",
-    "optional", "hidden", "required", "optional[str]", "placeholder", "masked", "removed", "omitted", "unset", "empty", "default", "[redacted]",
-    "char", "text", "varchar", "bytes", "object", "any", "secret", "password", "passwd", "passphrase",
+    "example",
+    "changeme",
+    "change_me",
+    "change-me",
+    "redacted",
+    "null",
+    "none",
+    "nil",
+    "undefined",
+    "true",
+    "false",
+    "string",
+    "str",
+    "secretstr",
+    "optional",
+    "hidden",
+    "required",
+    "optional[str]",
+    "placeholder",
+    "masked",
+    "removed",
+    "omitted",
+    "unset",
+    "empty",
+    "default",
+    "[redacted]",
+    "char",
+    "text",
+    "varchar",
+    "bytes",
+    "object",
+    "any",
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
 ];
 
 /// Starts that mean it, lower case.
-const STARTS: &[&str] = &["your_", "your-", "your ", "<", "${", "{{", "{%", "%(", "$(", "os.environ", "os.getenv", "process.env", "env.", "env(", "getenv", "…", "..."];
+const STARTS: &[&str] = &[
+    "your_",
+    "your-",
+    "your ",
+    "<",
+    "${",
+    "{{",
+    "{%",
+    "%(",
+    "$(",
+    "os.environ",
+    "os.getenv",
+    "process.env",
+    "env.",
+    "env(",
+    "getenv",
+    "…",
+    "...",
+];
 
 /// Whether the value is no secret, given how it was written.
 pub(crate) fn is_placeholder(value: &str, written: Written) -> bool {
@@ -33,14 +84,23 @@ pub(crate) fn is_placeholder(value: &str, written: Written) -> bool {
     if WORDS.iter().any(|w| lower(w)) || STARTS.iter().any(|s| starts(s)) {
         return true;
     }
-    if bytes.iter().all(|&b| b == first) || value.contains("***") || value.contains("•••") || value.contains("xxxx") || value.contains("XXXX") {
+    if bytes.iter().all(|&b| b == first)
+        || value.contains("***")
+        || value.contains("•••")
+        || value.contains("xxxx")
+        || value.contains("XXXX")
+    {
         return true;
     }
     // A redaction token, or any `[CAPITAL`.
     if first == b'[' && bytes.get(1).is_some_and(u8::is_ascii_uppercase) {
         return true;
     }
-    if first == b'$' && bytes.get(1..).is_some_and(|rest| !rest.is_empty() && rest.iter().all(|&b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')) {
+    if first == b'$'
+        && bytes
+            .get(1..)
+            .is_some_and(|rest| !rest.is_empty() && rest.iter().all(|&b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'))
+    {
         return true;
     }
     if bytes.iter().all(u8::is_ascii_digit) && bytes.len() <= 5 || value.ends_with("...") || value.ends_with('…') {
@@ -62,13 +122,20 @@ fn is_code(bytes: &[u8]) -> bool {
     }
     if name == bytes.len() {
         // A variable that is named like what it holds.
-        return [&b"password"[..], b"passwd", b"secret", b"_pwd", b"_key", b"_token"]
-            .iter()
-            .any(|end| bytes.len() >= end.len() && bytes.get(bytes.len() - end.len()..).is_some_and(|tail| tail.eq_ignore_ascii_case(end)));
+        return [&b"password"[..], b"passwd", b"secret", b"_pwd", b"_key", b"_token"].iter().any(|end| {
+            bytes.len() >= end.len() && bytes.get(bytes.len() - end.len()..).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+        });
     }
     match bytes.get(name) {
         Some(b'(' | b'[') => true,
-        Some(b'.') if bytes.iter().position(|&b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))).is_some_and(|at| bytes.get(at) == Some(&b'(')) => true,
+        Some(b'.')
+            if bytes
+                .iter()
+                .position(|&b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')))
+                .is_some_and(|at| bytes.get(at) == Some(&b'(')) =>
+        {
+            true
+        }
         Some(b'.') => bytes.get(name + 1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_') && !bytes.iter().any(u8::is_ascii_digit),
         Some(b'-') => bytes.get(name + 1) == Some(&b'>'),
         _ => false,
@@ -78,7 +145,8 @@ fn is_code(bytes: &[u8]) -> bool {
 /// No digit, no symbol, no mixed case: a word of a sentence.
 fn is_prose(value: &str) -> bool {
     let digit = value.bytes().any(|b| b.is_ascii_digit());
-    let symbol = value.trim_end_matches(['.', '!', '?', ')', ':']).bytes().any(|b| b.is_ascii_punctuation() && !matches!(b, b'\'' | b'-' | b'/'));
+    let symbol =
+        value.trim_end_matches(['.', '!', '?', ')', ':']).bytes().any(|b| b.is_ascii_punctuation() && !matches!(b, b'\'' | b'-' | b'/'));
     // A capital at the front is a sentence or a name; one inside is not.
     let mixed = value.bytes().skip(1).any(|b| b.is_ascii_uppercase()) && value.bytes().any(|b| b.is_ascii_lowercase());
     !(digit || symbol || mixed)
@@ -91,8 +159,24 @@ mod tests {
     #[test]
     fn templates_and_words_are_placeholders() {
         for value in [
-            "<password>", "${DB_PASS}", "{{ vault }}", "%(pw)s", "$DB_PASS", "********", "xxxxxxxx", "YOUR_API_KEY", "your-key-here", "changeme",
-            "None", "os.environ[\"X\"]", "process.env.KEY", "[API_KEY]", "12345", "aaaaaaaa", "...", "sk-1234…",
+            "<password>",
+            "${DB_PASS}",
+            "{{ vault }}",
+            "%(pw)s",
+            "$DB_PASS",
+            "********",
+            "xxxxxxxx",
+            "YOUR_API_KEY",
+            "your-key-here",
+            "changeme",
+            "None",
+            "os.environ[\"X\"]",
+            "process.env.KEY",
+            "[API_KEY]",
+            "12345",
+            "aaaaaaaa",
+            "...",
+            "sk-1234…",
         ] {
             assert!(is_placeholder(value, Written::Quoted), "{value}");
         }

@@ -76,7 +76,11 @@ fn licence(text: &Text<'_>, word: Word, out: &mut Out<'_>) {
     let Some(digits) = Digits::of(id.chars().get(5..11).unwrap_or_default()) else { return };
     let (month, day) = (digits.number(1, 3), digits.number(3, 5));
     let real = matches!(month, 1..=12 | 51..=62) && (1..=31).contains(&day) && id.at(0).is_ascii_uppercase();
-    if real && text.stands_alone(word.start, id.end) && text.slice(word.start, id.end).iter().all(|b| !b.is_ascii_lowercase()) && out.wants(Kind::DriverLicense) {
+    if real
+        && text.stands_alone(word.start, id.end)
+        && text.slice(word.start, id.end).iter().all(|b| !b.is_ascii_lowercase())
+        && out.wants(Kind::DriverLicense)
+    {
         // Its structure proves it, so the word that other licences need is not asked for.
         out.secret(text, Kind::DriverLicense, "uk", word.start, id.end);
     }

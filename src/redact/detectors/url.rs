@@ -17,7 +17,9 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     if !text.before(scheme_ends).is_ascii_alphanumeric() {
         return start;
     }
-    let stop = text.run(start, USER_INFO, |b| !b.is_ascii_whitespace() && !b.is_ascii_control() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`'));
+    let stop = text.run(start, USER_INFO, |b| {
+        !b.is_ascii_whitespace() && !b.is_ascii_control() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`')
+    });
     let info = text.slice(start, stop);
     let Some(sign) = info.iter().rposition(|&b| b == b'@') else { return start };
     let end = start + sign;
