@@ -29,7 +29,7 @@ use action::Pseudonyms;
 use allow::AllowList;
 use custom::CustomSet;
 use detectors::Limits;
-use json::{Decoded, Token};
+use json::{Decoded, Token, Walked};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use text::{Out, Text};
@@ -217,18 +217,19 @@ impl Redactor {
     /// Collects the edits of a text: as JSON if it is some, with its escapes decoded if it has any, else as it is.
     /// `within`: the text is the decoded content of a JSON string.
     fn collect(&self, text: &str, key: Option<&str>, level: usize, within: bool, sink: &mut Sink) {
-        let mut cut = false;
+        // Attribute length limits cut JSON anywhere; then half an entity at the end counts.
+        let mut walked = Walked::Broken;
         if level < LEVELS && json::looks_like_json(text) {
             let (edits, allowed, restless) = (sink.edits.len(), sink.allowed, sink.restless);
-            if self.collect_json(text, key, level, sink) {
+            walked = self.collect_json(text, key, level, sink);
+            if walked == Walked::Whole {
                 return;
             }
             sink.edits.truncate(edits);
             sink.allowed = allowed;
             sink.restless = restless;
-            // Attribute length limits cut JSON anywhere.
-            cut = true;
         }
+        let cut = walked == Walked::Cut;
         let escaped = memchr::memchr(b'\\', text.as_bytes()).is_some();
         if !escaped || (within && !cut) {
             return self.plain(text, key, cut, sink);
@@ -236,11 +237,12 @@ impl Redactor {
         let decoded = Decoded::loose(text);
         let from = sink.edits.len();
         self.plain(&decoded.text, key, cut, sink);
-        lift(sink, from, |at| decoded.raw(at), true);
+        // What is escaped here may read differently the next time.
+        sink.restless |= lift(sink, from, |at| decoded.raw(at));
     }
 
-    /// Collects the edits of JSON; `false` if the text is none.
-    fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> bool {
+    /// Collects the edits of JSON; they count only if it is [`Walked::Whole`].
+    fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> Walked {
         // Redacted member names by the level of their object, so that two of a kind stay two members.
         let mut names: HashMap<(usize, String), usize> = HashMap::new();
         json::walk(text, |token| match token {
@@ -294,11 +296,11 @@ impl Redactor {
         let from = sink.edits.len();
         if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
             self.collect(raw, key, level + 1, true, sink);
-            lift(sink, from, |at| at + start, true);
+            lift(sink, from, |at| at + start);
         } else {
             let decoded = Decoded::string(raw);
             self.collect(&decoded.text, key, level + 1, true, sink);
-            lift(sink, from, |at| decoded.raw(at) + start, true);
+            lift(sink, from, |at| decoded.raw(at) + start);
         }
     }
 
@@ -401,15 +403,18 @@ fn squeeze(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
-/// Moves edits from a decoded text to the text it came from.
-fn lift(sink: &mut Sink, from: usize, raw: impl Fn(usize) -> usize, escape: bool) {
+/// Moves edits from a decoded text to the text it came from, where quotes hold them; answers whether any had to be escaped.
+fn lift(sink: &mut Sink, from: usize, raw: impl Fn(usize) -> usize) -> bool {
+    let mut escaped = false;
     for edit in sink.edits.get_mut(from..).unwrap_or_default() {
         edit.start = raw(edit.start);
         edit.end = raw(edit.end);
-        if escape && let Some(new) = &mut edit.new {
+        if let Some(new) = edit.new.as_mut().filter(|new| new.contains(|c: char| c == '"' || c == '\\' || c < ' ')) {
             *new = json::escape(new);
+            escaped = true;
         }
     }
+    escaped
 }
 
 /// What `start..end` becomes.

@@ -293,7 +293,12 @@ fn redactors() -> impl Strategy<Value = Redactor> {
 fn shape(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::Array(all) => format!("[{}]", all.iter().map(shape).collect::<String>()),
-        serde_json::Value::Object(all) => format!("{{{}}}", all.values().map(shape).collect::<String>()),
+        // Members come in the order of their names, and a redacted name sorts elsewhere.
+        serde_json::Value::Object(all) => {
+            let mut values: Vec<String> = all.values().map(shape).collect();
+            values.sort();
+            format!("{{{}}}", values.concat())
+        }
         _ => "v".to_owned(),
     }
 }
