@@ -386,7 +386,12 @@ impl Redactor {
     }
 
     fn skips(&self, key: &str) -> bool {
-        let is = |name: &str| key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).eq(name.chars());
+        let lead = key.bytes().find(|b| !matches!(b, b'-' | b'_' | b' ')).unwrap_or(0).to_ascii_lowercase();
+        // Nearly every key differs in its first letter; only then the rest is compared.
+        let is = |name: &str| {
+            name.bytes().next().is_some_and(|first| first == lead || first >= 0x80)
+                && key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).eq(name.chars())
+        };
         SKIPPED.iter().any(|name| is(name)) || self.skip_keys.iter().any(|name| is(name))
     }
 }

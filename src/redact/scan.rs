@@ -91,7 +91,10 @@ pub(crate) fn scan(text: &Text<'_>, out: &mut Out<'_>) {
             pass.visit(hit, at - 1, out);
         }
     }
-    pass.visit(two & tables.next[0], bytes.len().saturating_sub(1), out);
+    let hit = two & tables.next[0];
+    if hit != 0 {
+        pass.visit(hit, bytes.len() - 1, out);
+    }
 }
 
 struct Pass<'t, 'a> {
