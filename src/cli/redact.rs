@@ -75,13 +75,7 @@ fn text(redactor: &Redactor, mut input: impl BufRead, mut output: impl Write) ->
     let mut findings = Findings::new();
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
-    for chunk in bytes.utf8_chunks() {
-        match redactor.text(chunk.valid(), None, &mut findings) {
-            Some(redacted) => output.write_all(redacted.as_bytes())?,
-            None => output.write_all(chunk.valid().as_bytes())?,
-        }
-        output.write_all(chunk.invalid())?;
-    }
+    output.write_all(redactor.bytes(&bytes, None, &mut findings).as_deref().unwrap_or(&bytes))?;
     output.flush()?;
     Ok(findings)
 }

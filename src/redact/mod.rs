@@ -94,6 +94,9 @@ impl Redactor {
         let mut limits = Limits::new(config.profile == Profile::Wide, config.ip.private == PrivateIp::Keep);
         let mut actions = [Action::Replace; Kind::BUILT_IN.len()];
         for (kind, entity) in config.resolved_entities(&mut errors) {
+            if entity.detect == When::NeedsContext && kind.context() == 0 {
+                errors.push(ConfigError::NoContext { name: kind.name() });
+            }
             limits.set(kind, entity.detect);
             if let Some(action) = kind.index().and_then(|at| actions.get_mut(at)) {
                 *action = entity.action;
@@ -149,6 +152,25 @@ impl Redactor {
             Oversize::Truncate => Some(self.settle(head, key, findings).unwrap_or_else(|| head.to_owned())),
             Oversize::Pass => self.settle(head, key, findings).map(|head| head + tail),
         }
+    }
+
+    /// Bytes without what must not leave; `None` if they may leave as they are. What is no UTF-8 bounds the texts around it, and stays.
+    pub fn bytes(&self, bytes: &[u8], key: Option<&str>, findings: &mut Findings) -> Option<Vec<u8>> {
+        let mut redacted: Option<Vec<u8>> = None;
+        let mut at = 0;
+        for chunk in bytes.utf8_chunks() {
+            let (valid, invalid) = (chunk.valid(), chunk.invalid());
+            if let Some(new) = self.text(valid, key, findings) {
+                redacted.get_or_insert_with(|| bytes.get(..at).unwrap_or_default().to_vec()).extend_from_slice(new.as_bytes());
+            } else if let Some(redacted) = &mut redacted {
+                redacted.extend_from_slice(valid.as_bytes());
+            }
+            if let Some(redacted) = &mut redacted {
+                redacted.extend_from_slice(invalid);
+            }
+            at += valid.len() + invalid.len();
+        }
+        redacted
     }
 
     /// The text that replaces an integer, if the integer is somebody's number: a card, or what its key says it is.
@@ -244,7 +266,7 @@ impl Redactor {
     /// Collects the edits of JSON; they count only if it is [`Walked::Whole`].
     fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> Walked {
         // Redacted member names by the level of their object, so that two of a kind stay two members.
-        let mut names: HashMap<(usize, String), usize> = HashMap::new();
+        let mut names: HashMap<usize, HashMap<String, usize>> = HashMap::new();
         json::walk(text, |token| match token {
             Token::String { start, end, key: member } => {
                 let member = member.and_then(|(s, e)| text.get(s..e)).or(key);
@@ -273,7 +295,7 @@ impl Redactor {
                 let edits = sink.edits.get_mut(from..).unwrap_or_default();
                 if edits.iter().any(|edit| edit.new.is_some()) {
                     let name = spliced(text, start, end, edits);
-                    let seen = names.entry((object, name)).or_insert(0);
+                    let seen = names.entry(object).or_default().entry(name).or_insert(0);
                     *seen += 1;
                     if *seen > 1
                         && let Some(new) = edits.last_mut().and_then(|edit| edit.new.as_mut())
@@ -283,7 +305,7 @@ impl Redactor {
                 }
             }
             Token::Name { .. } => {}
-            Token::ObjectEnd { object } => names.retain(|(level, _), _| *level < object),
+            Token::ObjectEnd { object } => drop(names.remove(&object)),
         })
     }
 
@@ -445,17 +467,18 @@ struct Moved {
 impl Moved {
     /// The position in the old text of one in the new; inside a replacement, its edge.
     fn back(way: &[Moved], at: usize, end: bool) -> usize {
-        let mut shift = (0, 0);
-        for moved in way {
-            if at < moved.new.0 || (end && at == moved.new.0) {
-                break;
+        let begun = way.partition_point(|moved| moved.new.0 < at || (!end && moved.new.0 == at));
+        match begun.checked_sub(1).and_then(|last| way.get(last)) {
+            None => at,
+            Some(moved) if at < moved.new.1 || (end && at == moved.new.1) => {
+                if end {
+                    moved.old.1
+                } else {
+                    moved.old.0
+                }
             }
-            if at < moved.new.1 || (end && at == moved.new.1) {
-                return if end { moved.old.1 } else { moved.old.0 };
-            }
-            shift = (moved.old.1, moved.new.1);
+            Some(moved) => moved.old.1 + (at - moved.new.1),
         }
-        shift.0 + (at - shift.1)
     }
 }
 

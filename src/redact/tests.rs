@@ -80,13 +80,14 @@ fn texts_past_the_limit_do_as_configured() {
 
 #[test]
 fn everything_wrong_with_a_config_is_said_at_once() {
-    let config: Config = serde_yaml::from_str("{ entities: { EMIAL: hash, IBAN: hash }, custom: [{ name: X, pattern: 'a*' }], hash_key: short, max_scan_bytes: 0, hash_key_id: '!' }").unwrap();
+    let config: Config = serde_yaml::from_str("{ entities: { EMIAL: hash, IBAN: hash, JWT: needs_context }, custom: [{ name: X, pattern: 'a*' }], hash_key: short, max_scan_bytes: 0, hash_key_id: '!' }").unwrap();
     let errors = Redactor::new(&config).err().unwrap();
     let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    for part in ["did you mean EMAIL?", "matches the empty string", "IBAN is hashed", "max_scan_bytes", "hash_key_id"] {
+    for part in ["did you mean EMAIL?", "matches the empty string", "IBAN is hashed", "max_scan_bytes", "hash_key_id", "JWT: needs_context"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
-    assert_eq!(errors.len(), 5);
+    assert_eq!(errors.len(), 6);
 }
 
 #[test]
@@ -110,6 +111,14 @@ fn integers_are_cards_or_what_their_key_says() {
     assert_eq!(int(-4111111111111111, None), None);
     assert_eq!(int(1763635200000, Some("start_time")), None);
     assert_eq!(int(i64::MIN, None), None);
+}
+
+#[test]
+fn bytes_that_are_no_text_stay_where_they_are() {
+    let redactor = redactor();
+    let bytes = |bytes: &[u8]| redactor.bytes(bytes, None, &mut Findings::new());
+    assert_eq!(bytes(b"\xff bob@example.org\xfe eve@example.org \xff").as_deref(), Some(&b"\xff [EMAIL]\xfe [EMAIL] \xff"[..]));
+    assert_eq!(bytes(b"\xff bob@example\xfe.org"), None);
 }
 
 #[test]
