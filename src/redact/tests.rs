@@ -192,6 +192,8 @@ fn hostile_input_takes_linear_time() {
     for part in [
         "1",
         "@",
+        "{\"a@b.org\":{}},",
+        "[{\"a@b.org\":{}},",
         ":",
         "a",
         "f",

@@ -81,7 +81,9 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
 
 /// Whether the words nearby are about telephones: "number" alone is, unless it is the number of something else.
 fn speaks_of_phones(context: u64, needed: u64) -> bool {
-    context & needed & context::PHONE != 0 || (context & needed != 0 && context & !context::PHONE_MAYBE == 0)
+    // "my number" is Japan's word too.
+    let others = context & !(context::PHONE_MAYBE | context::MY_NUMBER);
+    context & needed & context::PHONE != 0 || (context & needed != 0 && others == 0)
 }
 
 /// The printed North American forms, which need no word nearby.
@@ -307,6 +309,11 @@ mod tests {
             assert_eq!(found(&format!("call {hit}")), [(Phone, hit)], "{hit}");
             none(&format!("it is {hit} there"));
         }
+    }
+
+    #[test]
+    fn a_number_of_mine_is_one_to_call() {
+        assert_eq!(found("my number is 909 652 0327"), [(Phone, "909 652 0327")]);
     }
 
     #[test]
