@@ -210,7 +210,7 @@ impl Redactor {
         let mut ways: Vec<Vec<Moved>> = Vec::new();
         for round in 0..ROUNDS {
             let mut sink = Sink::default();
-            self.collect(&now, key, 0, false, &mut sink);
+            self.collect(&now, key, 0, &mut sink);
             sink.edits.sort_by_key(|edit| edit.start);
             if round == 0 {
                 findings.add_allowed(sink.allowed);
@@ -237,8 +237,7 @@ impl Redactor {
     }
 
     /// Collects the edits of a text: as JSON if it is some, with its escapes decoded if it has any, else as it is.
-    /// `within`: the text is the decoded content of a JSON string.
-    fn collect(&self, text: &str, key: Option<&str>, level: usize, within: bool, sink: &mut Sink) {
+    fn collect(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) {
         // Attribute length limits cut JSON anywhere; then half an entity at the end counts.
         let mut walked = Walked::Broken;
         if level < LEVELS && json::looks_like_json(text) {
@@ -253,7 +252,7 @@ impl Redactor {
         }
         let cut = walked == Walked::Cut;
         let escaped = memchr::memchr(b'\\', text.as_bytes()).is_some();
-        if !escaped || (within && !cut) {
+        if !escaped {
             return self.plain(text, key, cut, sink);
         }
         let decoded = Decoded::loose(text);
@@ -317,11 +316,11 @@ impl Redactor {
         }
         let from = sink.edits.len();
         if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
-            self.collect(raw, key, level + 1, true, sink);
+            self.collect(raw, key, level + 1, sink);
             lift(sink, from, |at| at + start);
         } else {
             let decoded = Decoded::string(raw);
-            self.collect(&decoded.text, key, level + 1, true, sink);
+            self.collect(&decoded.text, key, level + 1, sink);
             lift(sink, from, |at| decoded.raw(at) + start);
         }
     }

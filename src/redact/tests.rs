@@ -135,6 +135,7 @@ fn json_is_edited_in_place_at_every_level() {
     redacts(&redactor, r#"{"bob@example.org":1,"eve@example.org":2}"#, r##"{"[EMAIL]":1,"[EMAIL]#2":2}"##);
     redacts(&redactor, r#"{"password":"hunter2!x"}"#, r#"{"password":"[PASSWORD]"}"#);
     redacts(&redactor, "{\"a\":\"bob@example.org\"}\n{\"b\":\"eve@example.org\"}\n", "{\"a\":\"[EMAIL]\"}\n{\"b\":\"[EMAIL]\"}\n");
+    redacts(&redactor, r#"{"x":"got {\"a\":\"\\nbob@example.org\"}"}"#, r#"{"x":"got {\"a\":\"\\n[EMAIL]\"}"}"#);
     let mut text = r#"{"mail":"bob\u0040example.org","n":[1, 2]}"#.to_owned();
     let mut clean = r#"{"mail":"[EMAIL]","n":[1, 2]}"#.to_owned();
     for _ in 0..5 {
