@@ -111,7 +111,8 @@ impl Batch {
         plan.claimed = if plan.kind.is_priced() {
             if uses { Claimed::Call } else { Claimed::CallWithout }
         } else if !uses {
-            if summed && plan.kind != Kind::None { Claimed::Container } else { Claimed::Nothing }
+            // A sum that nobody could form (the Vercel SDK writes NaN for streams without usage) is one all the same.
+            if plan.kind != Kind::None && (summed || tokens::Shape::of(&attributes).any) { Claimed::Container } else { Claimed::Nothing }
         } else if plan.kind == Kind::Agent && view.kind == CLIENT && classify::has_model(&attributes)
             || settings.config.price_orphan_aggregates && matches!(plan.kind, Kind::Agent | Kind::Chain) && classify::has_model(&attributes)
         {

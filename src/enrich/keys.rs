@@ -527,7 +527,8 @@ mod tests {
         assert_eq!(find("gen_ai.prompt.3.role"), Some(Key::PromptPart));
         assert_eq!(find("gen_ai.completion.x.finish_reason"), None);
         assert_eq!(find("gen_ai.completion..finish_reason"), None);
-        assert_eq!(find("gen_ai.prompt.user"), None);
+        assert_eq!(find("gen_ai.prompt.user"), Some(Key::GenAiPromptUser));
+        assert_eq!(find("gen_ai.prompt.variable.x"), None);
         assert_eq!(find("gen_ai.prompt.name"), Some(Key::GenAiPromptName));
         assert_eq!(find("gen_ai.prompt"), Some(Key::GenAiPrompt));
         assert_eq!(find(""), None);
