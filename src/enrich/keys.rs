@@ -370,6 +370,11 @@ impl Key {
     /// How many there are.
     pub(crate) const COUNT: usize = NAMES.len();
 
+    /// All of them.
+    pub(crate) const fn all() -> &'static [Key] {
+        KEYS
+    }
+
     /// The key as it is written.
     pub(crate) const fn name(self) -> &'static str {
         NAMES[self as usize]

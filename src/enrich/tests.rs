@@ -249,6 +249,19 @@ fn sums_on_wrappers_are_never_counted() {
 }
 
 #[test]
+fn where_one_inner_call_keeps_its_usage_to_itself_the_outer_one_counts() {
+    let silent = |id, parent| span(id, parent, vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", "gpt-4o")]);
+    let roles = |spans: Vec<Span>| look("", spans).into_iter().map(|saw| saw.role).collect::<Vec<_>>();
+    assert_eq!(roles(vec![chat(3, 1), silent(2, 1), chat(1, 0)]), [Some("duplicate"), None, Some("owner")]);
+    assert_eq!(roles(vec![chat(1, 0), chat(3, 1), silent(2, 1)]), [Some("owner"), Some("duplicate"), None]);
+    // A call that failed used nothing, so nothing is missing.
+    assert_eq!(roles(vec![chat(3, 1), error(silent(2, 1), "no"), chat(1, 0)]), [Some("owner"), None, Some("duplicate")]);
+    // A container around both is no call.
+    let agent = span(1, 0, vec![s("gen_ai.operation.name", "invoke_agent"), i("gen_ai.usage.input_tokens", 9)]);
+    assert_eq!(roles(vec![chat(3, 1), silent(2, 1), agent]), [Some("owner"), None, Some("aggregate")]);
+}
+
+#[test]
 fn two_spans_of_one_answer_are_one_call_and_a_resent_span_is_not_counted_again() {
     let with_id = |id, trace: u8| {
         let mut span = chat(id, 0);
