@@ -376,7 +376,7 @@ fn call(
     let facts = span_facts(plan, &llm);
     let manner = Manner {
         normalize: settings.config.normalize,
-        profiles: &settings.config.profiles,
+        profiles: settings.config.profiles.list(),
         cut_by: ending.cut_by,
         openinference: attributes.has(Key::OpeninferenceSpanKind),
         other_counts: plan.tokens.is_some_and(|tokens| matches!(tokens.family, Family::Langfuse | Family::Mlflow | Family::OpenInference))

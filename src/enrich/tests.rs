@@ -439,7 +439,7 @@ fn names_and_counts_are_added_unless_switched_off() {
 
 #[test]
 fn a_profile_adds_what_its_backend_reads_and_no_more() {
-    let config = EnrichConfig { profiles: vec![Profile::Langfuse], ..EnrichConfig::default() };
+    let config = EnrichConfig { profiles: vec![Profile::Langfuse].try_into().unwrap(), ..EnrichConfig::default() };
     let text = |added: &BTreeMap<String, Value>, key: &str| match added.get(key) {
         Some(Value::StringValue(text)) => text.clone(),
         other => panic!("{key}: {other:?}"),
@@ -451,7 +451,7 @@ fn a_profile_adds_what_its_backend_reads_and_no_more() {
     assert_eq!(text(&failed, "langfuse.observation.level"), "ERROR");
     assert!(!added(&EnrichConfig::default(), chat(1, 0)).keys().any(|key| key.starts_with("langfuse.")));
     for profile in [Profile::Phoenix, Profile::Mlflow, Profile::Logfire, Profile::Langsmith, Profile::FlatC, Profile::SemconvDraft] {
-        let config = EnrichConfig { profiles: vec![profile], ..EnrichConfig::default() };
+        let config = EnrichConfig { profiles: vec![profile].try_into().unwrap(), ..EnrichConfig::default() };
         let more = added(&config, chat(1, 0)).len();
         assert!(more > added(&EnrichConfig::default(), chat(1, 0)).len(), "{profile:?}");
     }
@@ -551,7 +551,7 @@ proptest! {
     #[test]
     fn any_span_is_read_without_a_panic_and_leaves_with_documented_keys_behind_it(spans in proptest::collection::vec(any_span(), 1..8)) {
         let profiles = vec![Profile::Langfuse, Profile::Phoenix, Profile::Mlflow, Profile::Logfire, Profile::Langsmith, Profile::FlatC];
-        let mut stage = Stage::new(&EnrichConfig { profiles, ..EnrichConfig::default() });
+        let mut stage = Stage::new(&EnrichConfig { profiles: profiles.try_into().unwrap(), ..EnrichConfig::default() });
         let items = stage.apply(vec![("ai", spans.clone())]);
         prop_assert_eq!(items.len(), spans.len());
         for ((item, facts), sent) in items.iter().zip(&spans) {
