@@ -387,6 +387,9 @@ fn call(
     if counted {
         meters.call(&llm, &facts, computed.filter(|_| given.is_none()).map(|priced| &*priced.provider), computed.filter(|_| given.is_none()).map(|priced| &*priced.model));
     }
+    for field in fields::conflicts(attributes).into_iter().flatten() {
+        meters.rare("tollgate_enrich_attribute_conflicts_total", "Spans on which two vocabularies disagree; the first one speaks", "field", field);
+    }
     for key in plan.invalid.iter() {
         meters.rare("tollgate_enrich_invalid_attributes_total", "Counts that are no numbers, negative or absurdly large", "field", key.name());
     }

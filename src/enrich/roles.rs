@@ -161,6 +161,8 @@ struct Mark {
     tainted: bool,
     /// A call inside it was counted, with usage or without.
     called: bool,
+    /// It is a call without usage, and was counted.
+    counted: bool,
 }
 
 impl Roles {
@@ -186,7 +188,11 @@ impl Roles {
         let mut verdict = Verdict::default();
         match claim.usage {
             Usage::Nothing => {}
-            Usage::CallWithout => verdict.wraps = mark.tainted || mark.called,
+            Usage::CallWithout => {
+                verdict.wraps = mark.tainted || mark.called;
+                verdict.again = mark.counted;
+                self.mark(key, now).counted = true;
+            }
             Usage::Container => verdict.role = Some(Role::Aggregate),
             Usage::RemoteAgent if mark.tainted => verdict.role = Some(Role::Aggregate),
             Usage::Call | Usage::RemoteAgent => {
@@ -344,6 +350,8 @@ mod tests {
         assert!(!trace.decide(2, 1, Usage::Call, Some("r")).again);
         let again = trace.decide(2, 1, Usage::Call, Some("r"));
         assert_eq!((again.role, again.again), (Some(Role::Owner), true));
+        assert!(!trace.decide(9, 0, Usage::CallWithout, None).again);
+        assert!(trace.decide(9, 0, Usage::CallWithout, None).again);
     }
 
     #[test]
