@@ -2,6 +2,7 @@
 
 pub mod errors;
 pub mod finish;
+pub mod first_token;
 pub mod number;
 pub mod provider;
 pub mod usage;
