@@ -40,6 +40,9 @@ pub struct PriceFile {
     pub as_of: Option<Text>,
     /// `provider/id` of entries whose price may jump. Only for lists made by others.
     pub accept: Vec<String>,
+    /// When the file was last changed, in nanoseconds since 1970; whoever reads the files fills it in. A list made by
+    /// others speaks for the time since then, unless `as_of` says otherwise.
+    pub modified: Option<u64>,
 }
 
 impl<'de> Deserialize<'de> for PriceFile {

@@ -6,7 +6,7 @@ use crate::enrich::price::cost::Line;
 use crate::enrich::price::names::How;
 use crate::enrich::price::rates::{Multiplier, Ratio, Variant};
 use crate::enrich::price::table::{Found, Lent, Meaning, PriceTable, ToldBy};
-use crate::enrich::price::usage::{Context, ContextKey, Unit};
+use crate::enrich::price::usage::{Class, Context, ContextKey, Unit};
 use crate::enrich::price::{Audit, Call, Outcome};
 use crate::units::Usd;
 
@@ -29,6 +29,7 @@ impl PriceTable {
             Ok(priced) => Outcome::Priced(priced),
             Err(reason) => Outcome::Unpriced(reason),
         };
+        told.charged_elsewhere(call);
         Explanation { outcome, reasons: told.reasons, lines: told.lines }
     }
 }
@@ -42,6 +43,28 @@ struct Told {
     variants: Vec<String>,
     /// The factors of the multipliers that apply.
     factors: Vec<Ratio>,
+    /// The classes that have a line of their own.
+    charged: Vec<Class>,
+}
+
+impl Told {
+    /// Says of each part that has no line where it was charged instead.
+    fn charged_elsewhere(&mut self, call: &Call<'_>) {
+        if self.charged.is_empty() {
+            return;
+        }
+        for class in Class::ALL.iter().filter(|class| call.usage.tokens(**class) > Some(0)) {
+            let mut holder = *class;
+            while let (false, Some(parent)) = (self.charged.contains(&holder), holder.parent()) {
+                holder = parent;
+            }
+            if holder != *class && self.charged.contains(&holder) {
+                let tokens = call.usage.tokens(*class).unwrap_or(0);
+                let (name, holder) = (class.name(), holder.name());
+                self.reasons.push(format!("{name} {tokens}: no line of its own, charged as {holder}"));
+            }
+        }
+    }
 }
 
 impl Audit for Told {
@@ -89,6 +112,7 @@ impl Audit for Told {
     fn line(&mut self, line: Line) {
         let text = match line {
             Line::Tokens(class, count, rate) => {
+                self.charged.push(class);
                 let usd = Usd::from_pico(i128::from(rate.pico).saturating_mul(1_000_000));
                 let mut text = format!("{:<16} {count} × {usd} / 1,000,000", class.name());
                 for factor in std::iter::once(rate.factor).chain(self.factors.iter().copied()).filter(|f| *f != Ratio::ONE) {

@@ -6,7 +6,9 @@
 use crate::enrich::price::compile::{Site, model, multiplier};
 use crate::enrich::price::config::{PriceFile, PricesConfig};
 use crate::enrich::price::error::{Place, PriceError, Problem, nearest};
+use crate::enrich::price::foreign;
 use crate::enrich::price::format::{File, Provider as Written, Providers, Text};
+use crate::enrich::price::held;
 use crate::enrich::price::names::Names;
 use crate::enrich::price::table::{Entry, Fallback, Layer, PriceTable, Provider};
 use crate::enrich::price::when::parse_instant;
@@ -51,14 +53,18 @@ impl PriceTable {
                 Err(e) => loader.errors.push(e.clone()),
             }
         }
-        let files: Vec<_> = config.files.iter().map(|listed| (listed, loader.open(listed, read_file))).collect();
-        for (listed, file) in &files {
-            let Some(file) = file else { continue };
+        let files: Vec<_> = config.files.iter().filter_map(|listed| Some((listed, loader.open(listed, read_file)?))).collect();
+        let mut foreign = Vec::new();
+        for (listed, (file, theirs)) in &files {
             let shown = listed.path.display().to_string();
             let stem = listed.path.file_stem().map_or_else(|| shown.clone(), |stem| stem.to_string_lossy().into_owned());
             let at = loader.layer(&stem, Some(&shown), listed.as_of.as_ref().or(file.as_of.as_ref()));
             loader.head(at, file);
             sources.push((at, &file.providers));
+            if *theirs {
+                loader.speaks_since(at, listed);
+                foreign.push((at, *listed));
+            }
         }
         let at = loader.layer("config", None, None);
         sources.push((at, &config.providers));
@@ -66,11 +72,16 @@ impl PriceTable {
         // Names first, over all layers: a lower layer may speak of a provider that a higher one brings.
         let owners: Vec<Vec<usize>> = sources.iter().map(|(layer, providers)| loader.register(*layer, providers)).collect();
         for ((layer, providers), owners) in sources.iter().zip(&owners) {
+            loader.lenient = foreign.iter().any(|(theirs, _)| theirs == layer);
             for ((_, written), provider) in providers.0.iter().zip(owners) {
                 loader.provider(*layer, *provider, written);
             }
         }
+        loader.lenient = false;
         loader.link();
+        for (layer, listed) in foreign {
+            held::hold_back(&mut loader, layer, &listed.accept);
+        }
         if let Some(name) = &config.fallback_model {
             loader.fallback(name);
         }
@@ -103,6 +114,8 @@ pub(super) struct Loader {
     pub(super) errors: Vec<PriceError>,
     /// Links between models, to follow once all of them are there.
     links: Vec<(usize, Text)>,
+    /// Whether the list at hand is made by others: what is wrong with it is a warning.
+    lenient: bool,
     /// Models that multipliers name: layer, provider, id.
     named: Vec<(usize, usize, Text)>,
 }
@@ -118,24 +131,48 @@ impl Loader {
             }
             instant
         });
-        self.table.layers.push(Layer { name: shown.into(), as_of, since: None, file: file.map(str::to_owned) });
+        self.table.layers.push(Layer { name: shown.into(), as_of, since: None, held: 0, file: file.map(str::to_owned) });
         self.table.layers.len() - 1
     }
 
-    fn open(&mut self, listed: &PriceFile, read_file: &dyn Fn(&Path) -> io::Result<String>) -> Option<File> {
+    /// The file in our form, and whether it is a list made by others.
+    fn open(&mut self, listed: &PriceFile, read_file: &dyn Fn(&Path) -> io::Result<String>) -> Option<(File, bool)> {
         let shown = listed.path.display().to_string();
         let text = read_file(&listed.path).map_err(|e| PriceError {
             place: Place { file: Some(shown.clone()), ..Place::default() },
             key: "prices.files".to_owned(),
             problem: Problem::Unreadable(e.to_string()),
         });
-        match text.and_then(|text| read(&text, &shown)) {
-            Ok(file) => Some(file),
+        let ours = |text: &str| read(text, &shown).map(|file| (file, Vec::new(), false));
+        let opened = text.and_then(|text| match foreign::read(&text, listed.format.as_deref()) {
+            None => ours(&text),
+            Some(Ok((file, skipped))) => Ok((file, skipped, true)),
+            Some(Err(why)) => {
+                let place = Place { file: Some(shown.clone()), ..Place::default() };
+                Err(PriceError { place, key: "prices.files".to_owned(), problem: Problem::Syntax(why) })
+            }
+        });
+        match opened {
+            Ok((file, skipped, theirs)) => {
+                self.table.warnings.extend(skipped.into_iter().map(|(key, why)| {
+                    let place = Place { file: Some(shown.clone()), ..Place::default() };
+                    PriceError { place, key, problem: Problem::Skipped(why) }
+                }));
+                Some((file, theirs))
+            }
             Err(e) => {
                 self.errors.push(e);
                 None
             }
         }
+    }
+
+    /// From when on a list made by others is asked before the layers below it.
+    fn speaks_since(&mut self, layer: usize, listed: &PriceFile) {
+        let Some(layer) = self.table.layers.get_mut(layer) else { return };
+        layer.as_of = layer.as_of.or(listed.modified);
+        // Of a day nobody knows it cannot be said that a call came after it.
+        layer.since = Some(layer.as_of.unwrap_or(u64::MAX));
     }
 
     /// Checks what stands above the providers.
@@ -339,7 +376,8 @@ impl Loader {
     }
 
     pub(super) fn error_at(&mut self, site: Site<'_>, part: &str, at: Option<Location>, problem: Problem) {
-        self.errors.push(PriceError { place: place(site.file, at), key: site.path(part), problem });
+        let error = PriceError { place: place(site.file, at), key: site.path(part), problem };
+        if self.lenient { self.table.warnings.push(error) } else { self.errors.push(error) }
     }
 
     pub(super) fn warn(&mut self, site: Site<'_>, part: &str, at: Option<Location>, problem: Problem) {

@@ -13,7 +13,9 @@ pub mod directory;
 pub mod error;
 pub mod explain;
 pub mod flags;
+mod foreign;
 pub mod format;
+mod held;
 pub mod load;
 pub mod names;
 pub mod rates;
@@ -278,5 +280,7 @@ impl Audit for Silent {
     fn line(&mut self, _: Line) {}
 }
 
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod tests;

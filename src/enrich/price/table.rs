@@ -36,6 +36,8 @@ pub struct Layer {
     pub as_of: Option<u64>,
     /// For a list made by others: calls before this are priced by the layers below, if those have a price.
     pub since: Option<u64>,
+    /// How many entries of such a list were held back because their price jumped.
+    pub held: u64,
     /// The file it came from, for messages; the config has none.
     pub(super) file: Option<String>,
 }

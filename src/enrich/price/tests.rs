@@ -436,6 +436,59 @@ fn the_bundled_table_loads_without_a_warning_and_every_entry_answers_to_its_own_
     }
 }
 
+#[test]
+fn an_explanation_says_where_a_part_without_a_rate_went() {
+    let counts = [("input", 2_310), ("cache_read", 1_024), ("output", 3_905), ("reasoning", 3_456)];
+    let explained = PriceTable::bundled().explain(&call("openai", "o4-mini", &counts));
+    let moved: Vec<_> = explained.reasons.iter().filter(|reason| reason.contains("charged as")).collect();
+    assert_eq!(moved, ["reasoning 3456: no line of its own, charged as output"]);
+}
+
+#[test]
+fn a_call_nobody_prices_comes_with_the_line_that_would() {
+    let remedy = SkipReason::UnknownModel.remedy("azure.ai.openai", "chat\"x").unwrap();
+    assert!(remedy.contains(r#"{"azure.ai.openai": {models: [{id: "chat\"x", prices"#), "{remedy}");
+    assert!(SkipReason::UnknownProvider.remedy("acme", "m").unwrap().contains("like"));
+    assert_eq!(SkipReason::NoUsage.remedy("acme", "m"), None);
+}
+
+#[test]
+fn one_table_serves_all_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let table = PriceTable::bundled();
+    shared(&table);
+    let sonnet = call("anthropic", "claude-sonnet-4-6", &[("input", 1_000)]);
+    let totals: Vec<_> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(|| priced(&table, &sonnet).total)).collect();
+        asked.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(totals.iter().all(|total| total.to_string() == "0.003"));
+}
+
+#[test]
+fn two_doors_to_one_maker_share_their_entries() {
+    let table = configured(
+        "providers: {gcp.vertex_ai: {models: [{id: only-there, prices: [{rates: {input: 2}}], variants: [{when: {processing: batch}, factor: 0.5}]}]}}",
+    );
+    let there = call("gcp.gemini", "only-there", &[("input", 1_000)]);
+    let shared = priced(&table, &there);
+    assert_eq!((shared.total.to_string().as_str(), &*shared.provider, shared.flags.is_empty()), ("0.002", "gcp.gemini", true));
+    assert_eq!(priced(&table, &with(ContextKey::Processing, "batch", there)).total.to_string(), "0.001", "variants too");
+}
+
+#[test]
+fn a_variant_decides_class_by_class_and_from_its_first_day() {
+    let table = configured(
+        "{bundled: false, providers: {p: {models: [{id: m, prices: [{rates: {input: 10, output: 100}, tiers: [{above: 1000, rates: {input: 20}}]}],
+          variants: [{when: {service_tier: flex}, from: 2026-11-01, rates: {input: 4}}, {when: {service_tier: flex}, factor: 0.5, keys: [output]}]}]}}}",
+    );
+    let flex = |input| with(ContextKey::ServiceTier, "flex", call("p", "m", &[("input", input), ("output", 1_000)]));
+    assert_eq!(priced(&table, &flex(2_000)).input.to_string(), "0.008", "the standard tier of a replaced class is gone");
+    assert_eq!(priced(&table, &flex(2_000)).output.to_string(), "0.05");
+    let before = priced(&table, &at("2026-10-31", flex(2_000)));
+    assert_eq!((before.input.to_string().as_str(), before.output.to_string().as_str()), ("0.04", "0.05"));
+}
+
 mod always {
     use super::*;
     use proptest::prelude::*;

@@ -72,6 +72,19 @@ names! {
     }
 }
 
+impl Class {
+    /// The class it is part of, and charged as where it has no rate of its own.
+    pub const fn parent(self) -> Option<Class> {
+        match self {
+            Class::Input | Class::Output => None,
+            Class::CacheReadAudio | Class::CacheReadImage => Some(Class::CacheRead),
+            Class::CacheWrite5m | Class::CacheWrite30m | Class::CacheWrite1h | Class::CacheWrite12h => Some(Class::CacheWrite),
+            Class::CacheRead | Class::CacheWrite | Class::AudioIn | Class::ImageIn | Class::VideoIn => Some(Class::Input),
+            Class::Reasoning | Class::AudioOut | Class::ImageOut | Class::VideoOut | Class::Citation => Some(Class::Output),
+        }
+    }
+}
+
 names! {
     /// A thing with a fee, in USD per thousand.
     Fee {
@@ -125,6 +138,8 @@ names! {
         SearchContextSize = "search_context_size",
         /// What kind of web search it is.
         SearchType = "search_type",
+        /// Which way a reseller sent it.
+        Route = "route",
     }
 }
 
@@ -276,7 +291,7 @@ fn is_standard(key: ContextKey, value: &str) -> bool {
         }
         // Anthropic's word for models that cannot be tied to a place.
         ContextKey::Region => &["not_available"],
-        ContextKey::SearchContextSize | ContextKey::SearchType => &[],
+        ContextKey::SearchContextSize | ContextKey::SearchType | ContextKey::Route => &[],
     };
     standard.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
