@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
-use tollgate::enrich::price::PriceTable;
+use tollgate::enrich::price::{Call, Outcome, PriceTable, Usage as PriceUsage};
 use tollgate::enrich::usage::Usage;
-use tollgate::enrich::{Enrich, EnrichConfig, LlmFacts, Observer, Shared, SpanFacts};
+use tollgate::enrich::{CostSource, Enrich, EnrichConfig, LlmFacts, Observer, Shared, SpanFacts};
 use tollgate::otlp::json;
 use tollgate::otlp::signal::Signal;
 use tollgate::telemetry::Telemetry;
@@ -26,6 +26,8 @@ struct Seen {
     finish: Option<&'static str>,
     truncated: Option<bool>,
     error: Option<&'static str>,
+    computed: bool,
+    start: u64,
 }
 
 #[derive(Default)]
@@ -46,6 +48,8 @@ impl Observer for Notes {
             finish: llm.finish.map(|f| f.as_str()),
             truncated: llm.truncated,
             error: llm.error.map(|e| e.reason.as_str()),
+            computed: llm.cost.is_some_and(|c| matches!(c.source, CostSource::Computed { .. })),
+            start: facts.start,
         };
         self.calls.insert((trace.to_string(), span.to_string()), seen);
     }
@@ -100,6 +104,21 @@ struct Row {
     truncated: bool,
     failed: bool,
     status: u64,
+    provider: Option<String>,
+    models: [Option<String>; 2],
+    counts: PriceUsage,
+}
+
+/// What the provider counted, in the names of the price table.
+fn counts(usage: &Value) -> PriceUsage {
+    let mut counts = PriceUsage::UNKNOWN;
+    let names = ["cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "reasoning", "output"];
+    for (name, from) in names.into_iter().map(|name| (name, name)).chain([("input", "input_total")]) {
+        // A lifetime of zero tokens is as good as none.
+        let count = usage[from].as_u64().filter(|n| *n > 0 || matches!(name, "input" | "output"));
+        assert!(counts.set_named(name, count), "{name}");
+    }
+    counts
 }
 
 fn rows() -> Vec<Row> {
@@ -119,6 +138,9 @@ fn rows() -> Vec<Row> {
                 truncated: row["truncated"] == true,
                 failed: row["outcome"].as_str().is_some_and(|outcome| outcome != "ok"),
                 status: row["span_status"].as_u64().unwrap_or(0),
+                provider: text("provider"),
+                models: [text("response_model"), text("request_model")],
+                counts: counts(usage),
             }
         })
         .collect()
@@ -128,6 +150,7 @@ fn rows() -> Vec<Row> {
 fn every_recorded_call_is_counted_once_and_says_what_the_provider_said() {
     let notes = replay();
     let (mut owners, mut wrong, mut usages, mut cut) = (HashMap::<String, usize>::new(), Vec::new(), 0, 0);
+    let (table, mut priced, mut dear) = (PriceTable::bundled(), 0, 0);
     for row in rows() {
         let seen = notes.calls.get(&row.id).unwrap_or_else(|| panic!("nothing is known about {:?}", row.id));
         let call = row.role != "aggregate";
@@ -142,6 +165,14 @@ fn every_recorded_call_is_counted_once_and_says_what_the_provider_said() {
         }
         if let (true, Some((input, output)), Some(usage)) = (row.has_usage, row.usage, seen.usage) {
             usages += 1;
+            let right = (usage.input_total(), usage.output) == (input, output);
+            if right && seen.role == Some("owner") && seen.computed {
+                let [model, request_model] = row.models.each_ref().map(Option::as_deref);
+                let call = Call { provider: row.provider.as_deref(), model, request_model, start_time: seen.start, usage: row.counts, ..Call::default() };
+                let Outcome::Priced(price) = table.price(&call) else { panic!("{:?} has no price", row.id) };
+                priced += 1;
+                dear += usize::from(seen.cost != Some(price.total.to_string()));
+            }
             if (usage.input_total(), usage.output) != (input, output) {
                 wrong.push(row.id.clone());
             }
@@ -155,6 +186,8 @@ fn every_recorded_call_is_counted_once_and_says_what_the_provider_said() {
     assert!(owners.len() > 500 && many.is_empty(), "of {} calls these have no owner, or several: {many:?}", owners.len());
     // Some spans carry other numbers than the provider gave: streams that broke off, cache tokens the library left out.
     assert!(usages > 500 && wrong.len() * 20 < usages, "{} of {usages} differ: {wrong:?}", wrong.len());
+    // Where a library leaves cache tokens out, nobody can know the price.
+    assert!(priced > 400 && dear * 20 < priced, "{dear} of {priced} costs differ");
     assert!(cut > 60, "{cut} answers were found to be cut off");
 }
 
