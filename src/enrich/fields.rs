@@ -109,12 +109,17 @@ pub(crate) fn provider<'a>(attributes: &Attributes<'a>, response: Option<&str>, 
 
 /// Whether two vocabularies on the span name different providers, or different models for the answer. The first one speaks.
 pub(crate) fn conflicts(attributes: &Attributes<'_>) -> [Option<&'static str>; 2] {
-    let mut providers = PROVIDER.iter().filter_map(|key| attributes.name(*key).and_then(provider::canonical));
-    let first = providers.next();
-    let provider = first.is_some_and(|first| providers.any(|other| other != first));
-    let mut models = RESPONSE_MODEL.iter().filter_map(|key| attributes.name(*key));
-    let first = models.next();
-    let model = first.is_some_and(|first| models.any(|other| other != first));
+    let several = |keys: &[Key]| keys.iter().filter(|key| attributes.has(**key)).nth(1).is_some();
+    let provider = several(PROVIDER) && {
+        let mut providers = PROVIDER.iter().filter_map(|key| attributes.name(*key).and_then(provider::canonical));
+        let first = providers.next();
+        first.is_some_and(|first| providers.any(|other| other != first))
+    };
+    let model = several(RESPONSE_MODEL) && {
+        let mut models = RESPONSE_MODEL.iter().filter_map(|key| attributes.name(*key));
+        let first = models.next();
+        first.is_some_and(|first| models.any(|other| other != first))
+    };
     [provider.then_some("provider"), model.then_some("response_model")]
 }
 

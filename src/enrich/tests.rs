@@ -1,5 +1,7 @@
 //! The whole of enrichment, on spans built here.
 
+// The test of the map stops reading here: what follows may look at the clock.
+#[cfg(test)]
 use super::*;
 use crate::enrich::config::{Fill, Normalize, Profile};
 use crate::units::Usd;
@@ -475,6 +477,25 @@ fn labels_are_filtered_and_their_number_is_limited() {
     let series = text.lines().filter(|line| line.starts_with("tollgate_llm_calls_total{")).count();
     assert!(series <= 2 * 1001, "{series}");
     assert!(text.lines().all(|line| line.len() < 1000));
+}
+
+#[test]
+fn what_cannot_be_right_is_counted_and_not_believed() {
+    let mut stage = Stage::new(&EnrichConfig::default());
+    let mut odd = chat(1, 0);
+    odd.attributes.extend([s("gen_ai.system", "openai"), attribute("gen_ai.usage.cache_read.input_tokens", Value::DoubleValue(f64::NAN))]);
+    odd.attributes.push(s("gen_ai.response.finish_reasons", "because"));
+    stage.apply(vec![("", vec![odd])]);
+    let text = stage.telemetry.metrics.render();
+    for line in [
+        "tollgate_enrich_attribute_conflicts_total{field=\"provider\"} 1",
+        "tollgate_enrich_invalid_attributes_total{field=\"gen_ai.usage.cache_read.input_tokens\"} 1",
+        "tollgate_enrich_unknown_finish_reasons_total 1",
+        "tollgate_enrich_price_table_timestamp_seconds{layer=\"bundled",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert_eq!(stage.log.0[0].1.finish, Some("other"));
 }
 
 #[test]
