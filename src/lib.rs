@@ -19,3 +19,9 @@ pub mod redact;
 pub mod forward;
 
 pub mod live;
+
+pub mod config;
+
+pub mod pipeline;
+
+pub mod cli;

@@ -3,6 +3,8 @@
 //! A bill that surprises somebody starts with one number. This shows every line behind it, or answers a whole file of
 //! calls, one JSON line for each, from the same table and the same code that prices spans.
 
+use crate::cli::source::Source;
+use crate::cli::{Failure, finish_output};
 use crate::enrich::price::when::parse_instant;
 use crate::enrich::price::{Call, Context, ContextKey, Flags, Outcome, PriceTable, Priced, SkipReason, Usage};
 use crate::units::Usd;
@@ -10,7 +12,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::io::{self, BufRead, Write};
-use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// The price of one call, or with `--jsonl` of as many as there are lines.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -21,9 +23,8 @@ pub struct PriceArgs {
     /// Read calls as JSON lines from standard input and answer each with a line
     #[arg(long, conflicts_with = "model")]
     pub jsonl: bool,
-    /// Use the price layers of this config
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: Source,
     /// Who answered, as spans name it
     #[arg(long)]
     pub provider: Option<String>,
@@ -88,6 +89,14 @@ fn count(text: &str) -> Result<(String, u64), String> {
         return Err(format!("\"{name}\" is nothing that is counted"));
     }
     Ok((name, number.trim().parse().map_err(|_| "not a whole number")?))
+}
+
+/// The command: the table of the config, the clock, standard input and output.
+pub(crate) fn command(args: &PriceArgs) -> Result<(), Failure> {
+    let (_, plan) = args.source.plan()?;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    finish_output(run(args, &plan.prices, now, io::stdin().lock(), io::BufWriter::new(io::stdout().lock())))
 }
 
 /// Answers one call, or every line of `input`. `now` is in nanoseconds since 1970, for calls that do not say when they began.

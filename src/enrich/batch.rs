@@ -132,8 +132,8 @@ impl Batch {
         } else {
             Claimed::Container
         };
-        plan.response = fields::response_id(&attributes)
-            .map(|id| shared.responses.number(source.service, provider.as_deref().unwrap_or_default(), id));
+        plan.response =
+            fields::response_id(&attributes).map(|id| shared.responses.number(source.service, provider.as_deref().unwrap_or_default(), id));
         plan.invalid = attributes.invalid();
         plan.open |= plan.kind != Kind::None || plan.claimed != Claimed::Nothing;
         plan
@@ -150,7 +150,8 @@ impl Batch {
         for &(_, _, at) in &self.order {
             let Some(plan) = self.plans.get_mut(at as usize) else { continue };
             let (Some(trace), Some(span)) = (plan.facts.trace_id, plan.facts.span_id) else { continue };
-            let claim = Claim { trace, span, parent: plan.facts.parent_id, usage: plan.claimed, response: plan.response, cover: plan.cover };
+            let claim =
+                Claim { trace, span, parent: plan.facts.parent_id, usage: plan.claimed, response: plan.response, cover: plan.cover };
             plan.verdict = roles.decide(&claim, responses, now);
             if plan.verdict.inverted {
                 meters.count(
@@ -165,7 +166,9 @@ impl Batch {
     /// Finds calls with usage around calls of which one has none: where the inner usage has a gap, the outer one counts.
     fn cover(&mut self, roles: &Roles) {
         let Batch { plans, order, places, .. } = self;
-        if !plans.iter().any(|plan| plan.claimed == Claimed::CallWithout && !plan.failed) || !plans.iter().any(|plan| plan.claimed == Claimed::Call) {
+        if !plans.iter().any(|plan| plan.claimed == Claimed::CallWithout && !plan.failed)
+            || !plans.iter().any(|plan| plan.claimed == Claimed::Call)
+        {
             return;
         }
         let parent = |plans: &[Plan], at: u32| {
@@ -301,7 +304,8 @@ fn call(
     out: &mut Vec<u8>,
     observer: &mut dyn Observer,
 ) -> SpanFacts {
-    let (response_model, request_model) = (fields::response_model(attributes), fields::request_model(attributes).or_else(|| model_of_name(plan, attributes, view)));
+    let (response_model, request_model) =
+        (fields::response_model(attributes), fields::request_model(attributes).or_else(|| model_of_name(plan, attributes, view)));
     let provider = fields::provider(attributes, response_model, request_model);
     let settled = plan.tokens.and_then(|tokens| settle(&tokens.raw, tokens.dialect, provider.as_deref()));
     let (usage, semantics) = (settled.map(|(usage, _)| usage), settled.map(|(_, semantics)| semantics));
@@ -335,14 +339,21 @@ fn call(
     };
     let given = owner.then(|| fields::given_cost(attributes)).flatten().filter(|given| match given.trust {
         Trust::Full => true,
-        Trust::NotZero => given.usd > Usd::ZERO || computed.is_none_or(|priced| priced.total == Usd::ZERO) || usage.is_none_or(|usage| usage.total() == 0),
+        Trust::NotZero => {
+            given.usd > Usd::ZERO || computed.is_none_or(|priced| priced.total == Usd::ZERO) || usage.is_none_or(|usage| usage.total() == 0)
+        }
         Trust::Estimate => computed.is_none(),
     });
     let (cost, skip_reason) = cost_of(plan, role, given.map(|given| (given.usd, given.key)), &outcome);
     if let (Some(given), Some(priced)) = (given, computed)
         && differs(given.usd, priced.total)
     {
-        meters.rare("tollgate_enrich_cost_differs_total", "Costs on spans that differ from ours by over one percent", "source_key", given.key.name());
+        meters.rare(
+            "tollgate_enrich_cost_differs_total",
+            "Costs on spans that differ from ours by over one percent",
+            "source_key",
+            given.key.name(),
+        );
     }
 
     let truncated_known = ending.cut_by.is_some() || !ending.reasons.is_empty() || attributes.has(Key::LlmTruncated);
@@ -385,13 +396,28 @@ fn call(
     };
     write::facts(&mut Writer::new(out, attributes.keys()), &llm, &manner);
     if counted {
-        meters.call(&llm, &facts, computed.filter(|_| given.is_none()).map(|priced| &*priced.provider), computed.filter(|_| given.is_none()).map(|priced| &*priced.model));
+        meters.call(
+            &llm,
+            &facts,
+            computed.filter(|_| given.is_none()).map(|priced| &*priced.provider),
+            computed.filter(|_| given.is_none()).map(|priced| &*priced.model),
+        );
     }
     for field in fields::conflicts(attributes).into_iter().flatten() {
-        meters.rare("tollgate_enrich_attribute_conflicts_total", "Spans on which two vocabularies disagree; the first one speaks", "field", field);
+        meters.rare(
+            "tollgate_enrich_attribute_conflicts_total",
+            "Spans on which two vocabularies disagree; the first one speaks",
+            "field",
+            field,
+        );
     }
     for key in plan.invalid.iter() {
-        meters.rare("tollgate_enrich_invalid_attributes_total", "Counts that are no numbers, negative or absurdly large", "field", key.name());
+        meters.rare(
+            "tollgate_enrich_invalid_attributes_total",
+            "Counts that are no numbers, negative or absurdly large",
+            "field",
+            key.name(),
+        );
     }
     if ending.reasons.unknown() > 0 {
         meters.count("tollgate_enrich_unknown_finish_reasons_total", "Finish reasons that no table knows", ending.reasons.unknown().into());
@@ -401,7 +427,12 @@ fn call(
 }
 
 /// The cost of a span that owns its usage, or why it has none.
-fn cost_of<'p>(plan: &Plan, role: Option<Role>, given: Option<(Usd, Key)>, outcome: &'p Option<Outcome>) -> (Option<Cost<'p>>, Option<Skip>) {
+fn cost_of<'p>(
+    plan: &Plan,
+    role: Option<Role>,
+    given: Option<(Usd, Key)>,
+    outcome: &'p Option<Outcome>,
+) -> (Option<Cost<'p>>, Option<Skip>) {
     match role {
         Some(Role::Aggregate) => {
             let skip = if plan.kind == Kind::Raw { Skip::NoInference } else { Skip::Aggregate };
@@ -417,7 +448,9 @@ fn cost_of<'p>(plan: &Plan, role: Option<Role>, given: Option<(Usd, Key)>, outco
         return (Some(Cost { total, source: CostSource::Span { key: key.name() } }), None);
     }
     match outcome {
-        Some(Outcome::Priced(Priced { total, input, output, cache_read, cache_write, fees, price_id, flags, .. })) if role == Some(Role::Owner) => {
+        Some(Outcome::Priced(Priced { total, input, output, cache_read, cache_write, fees, price_id, flags, .. }))
+            if role == Some(Role::Owner) =>
+        {
             let source = CostSource::Computed {
                 price_id,
                 input: *input,
@@ -496,7 +529,8 @@ fn cached_by_gateway(attributes: &Attributes<'_>, source: &Source<'_>) -> bool {
     }
     let Some(text) = attributes.json(Key::HiddenParams) else { return false };
     let text = json::object(text);
-    json::name(&text, "cache_key").is_some() && json::member(&text, "cache_hit").is_some_and(|raw| raw.eq_ignore_ascii_case("true") || raw == "\"True\"")
+    json::name(&text, "cache_key").is_some()
+        && json::member(&text, "cache_hit").is_some_and(|raw| raw.eq_ignore_ascii_case("true") || raw == "\"True\"")
 }
 
 /// What `error.type` says where the sender did not: the provider's code, else the exception; else the reason will do.
@@ -522,7 +556,13 @@ mod order {
     use super::*;
 
     fn plan(span: u8, parent: u8, end: u64) -> Plan {
-        let facts = SpanFacts { trace_id: TraceId::new(&[1; 16]), span_id: SpanId::new(&[span; 8]), parent_id: SpanId::new(&[parent; 8]), end, ..SpanFacts::default() };
+        let facts = SpanFacts {
+            trace_id: TraceId::new(&[1; 16]),
+            span_id: SpanId::new(&[span; 8]),
+            parent_id: SpanId::new(&[parent; 8]),
+            end,
+            ..SpanFacts::default()
+        };
         Plan {
             facts,
             found: Found::default(),
@@ -558,4 +598,3 @@ mod order {
         assert_eq!(sorted(vec![plan(1, 2, 1), plan(2, 1, 2), plan(3, 3, 3)]).len(), 3);
     }
 }
-

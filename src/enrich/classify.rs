@@ -63,15 +63,8 @@ const SIGNS_OF_A_CALL: &[Key] = &[
 ];
 
 /// Keys of an agent's progress.
-const AGENT_KEYS: &[Key] = &[
-    Key::AgentTask,
-    Key::AgentGoal,
-    Key::AgentStep,
-    Key::AgentStepNumber,
-    Key::AgentTotalSteps,
-    Key::AgentMaxSteps,
-    Key::AgentName,
-];
+const AGENT_KEYS: &[Key] =
+    &[Key::AgentTask, Key::AgentGoal, Key::AgentStep, Key::AgentStepNumber, Key::AgentTotalSteps, Key::AgentMaxSteps, Key::AgentName];
 
 /// Decides what a span is.
 pub(crate) fn classify(attributes: &Attributes<'_>, view: &SpanView<'_>, source: &Source<'_>, of_models: bool) -> Kind {
@@ -81,9 +74,7 @@ pub(crate) fn classify(attributes: &Attributes<'_>, view: &SpanView<'_>, source:
     if !of_models {
         return if source.calls_providers() { by_name(view, source) } else { Kind::None };
     }
-    said(attributes, source)
-        .or_else(|| by_shape(attributes, view))
-        .unwrap_or_else(|| by_name(view, source))
+    said(attributes, source).or_else(|| by_shape(attributes, view)).unwrap_or_else(|| by_name(view, source))
 }
 
 /// Rules 1 to 10: somebody says it.
@@ -126,7 +117,16 @@ fn by_shape(attributes: &Attributes<'_>, view: &SpanView<'_>) -> Option<Kind> {
         return None;
     }
     // A proxy copies the attributes of a request to the span of its own server.
-    let web = [Key::HttpRequestMethod, Key::HttpMethod, Key::HttpRoute, Key::HttpTarget, Key::UrlPath, Key::UrlFull, Key::HttpUrl, Key::HttpScheme];
+    let web = [
+        Key::HttpRequestMethod,
+        Key::HttpMethod,
+        Key::HttpRoute,
+        Key::HttpTarget,
+        Key::UrlPath,
+        Key::UrlFull,
+        Key::HttpUrl,
+        Key::HttpScheme,
+    ];
     let web = attributes.has_any(&web) || attributes.has_any(&[Key::HttpResponseStatusCode, Key::HttpStatusCode]);
     if view.kind == SERVER && web {
         return None;
@@ -153,9 +153,9 @@ fn by_name(view: &SpanView<'_>, source: &Source<'_>) -> Kind {
 /// Whether a key names a model.
 pub(crate) fn has_model(attributes: &Attributes<'_>) -> bool {
     attributes.first_name(MODEL_KEYS).is_some()
-        || attributes.json(Key::LlmInvocationParameters).is_some_and(|text| {
-            ["model", "model_name", "modelId"].iter().any(|member| json::name(text, member).is_some())
-        })
+        || attributes
+            .json(Key::LlmInvocationParameters)
+            .is_some_and(|text| ["model", "model_name", "modelId"].iter().any(|member| json::name(text, member).is_some()))
 }
 
 fn names_an_embedding(attributes: &Attributes<'_>) -> bool {
@@ -268,12 +268,18 @@ fn operation(word: &str) -> Option<Kind> {
         "rerank" | "arerank" | "reranking" => Kind::Rerank,
         "image_generation" | "image" | "speech" | "audio" | "transcription" | "vision" => Kind::Media,
         "execute_tool" | "tool_call" => Kind::Tool,
-        "invoke_agent" | "create_agent" | "agent_step" | "agent_call" | "execute_event_loop_cycle" | "handle_conversation_turn" => Kind::Agent,
+        "invoke_agent" | "create_agent" | "agent_step" | "agent_call" | "execute_event_loop_cycle" | "handle_conversation_turn" => {
+            Kind::Agent
+        }
         "invoke_workflow" | "plan" | "execute_task" | "framework" | "user_prompt" | "system_prompt" => Kind::Chain,
         "retrieval" | "vector_db_retrieve" => Kind::Retrieval,
-        "search_memory" | "create_memory" | "update_memory" | "upsert_memory" | "delete_memory" | "create_memory_store" | "delete_memory_store" => {
-            Kind::Memory
-        }
+        "search_memory"
+        | "create_memory"
+        | "update_memory"
+        | "upsert_memory"
+        | "delete_memory"
+        | "create_memory_store"
+        | "delete_memory_store" => Kind::Memory,
         "fetch_response" => Kind::Raw,
         _ => return None,
     })

@@ -14,7 +14,14 @@ pub(crate) fn may_fail(attributes: &Attributes<'_>, view: &SpanView<'_>) -> bool
 }
 
 /// Gathers the evidence of one span. `finish` and `has_output` are what was found out about its answer.
-pub(crate) fn gather<'a>(attributes: &Attributes<'a>, view: &SpanView<'a>, kind: Kind, provider: Option<&'a str>, finish: Reasons, has_output: bool) -> Evidence<'a> {
+pub(crate) fn gather<'a>(
+    attributes: &Attributes<'a>,
+    view: &SpanView<'a>,
+    kind: Kind,
+    provider: Option<&'a str>,
+    finish: Reasons,
+    has_output: bool,
+) -> Evidence<'a> {
     let status = |key: Key| status(attributes.any(key));
     let name = |key: Key| attributes.name(key);
     let is = |key: Key, value: &str| name(key).is_some_and(|text| text.eq_ignore_ascii_case(value));
@@ -88,7 +95,9 @@ fn code<'a>(value: Any<'a>) -> Option<Cow<'a, str>> {
 fn grpc(attributes: &Attributes<'_>) -> Option<GrpcCode> {
     let of = |value: Any<'_>| match value {
         Any::Int(n) => GrpcCode::from_number(n),
-        Any::Str(text) => plain(text).and_then(|text| text.parse().ok().and_then(GrpcCode::from_number).or_else(|| GrpcCode::from_name(text))),
+        Any::Str(text) => {
+            plain(text).and_then(|text| text.parse().ok().and_then(GrpcCode::from_number).or_else(|| GrpcCode::from_name(text)))
+        }
         _ => None,
     };
     of(attributes.any(Key::RpcGrpcStatusCode)).or_else(|| of(attributes.any(Key::RpcResponseStatusCode)))

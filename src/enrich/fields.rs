@@ -179,13 +179,13 @@ pub(crate) fn prompt<'a>(attributes: &Attributes<'a>) -> Option<&'a str> {
 
 /// The version of that template.
 pub(crate) fn prompt_version<'a>(attributes: &Attributes<'a>) -> Option<Cow<'a, str>> {
-    [Key::GenAiPromptVersion, Key::LangfuseObservationPromptVersion, Key::AppPromptVersion, Key::TraceloopPromptVersion].into_iter().find_map(|key| {
-        match attributes.any(key) {
+    [Key::GenAiPromptVersion, Key::LangfuseObservationPromptVersion, Key::AppPromptVersion, Key::TraceloopPromptVersion]
+        .into_iter()
+        .find_map(|key| match attributes.any(key) {
             Any::Str(text) => plain(text).map(Cow::Borrowed),
             Any::Int(n) => Some(Cow::Owned(n.to_string())),
             _ => None,
-        }
-    })
+        })
 }
 
 /// Who pays for it, where the application says so.
@@ -199,8 +199,14 @@ pub(crate) fn limit(attributes: &Attributes<'_>) -> Option<u64> {
     attributes
         .first_count(LIMITS)
         .or_else(|| {
-            let paths =
-                ["max_completion_tokens", "max_output_tokens", "max_tokens", "maxTokens", "inferenceConfig.maxTokens", "max_tokens_to_sample"];
+            let paths = [
+                "max_completion_tokens",
+                "max_output_tokens",
+                "max_tokens",
+                "maxTokens",
+                "inferenceConfig.maxTokens",
+                "max_tokens_to_sample",
+            ];
             members(Key::LlmInvocationParameters, &paths)
         })
         .or_else(|| members(Key::LangfuseObservationModelParameters, &["max_completion_tokens", "max_output_tokens", "max_tokens"]))
@@ -211,13 +217,8 @@ pub(crate) fn limit(attributes: &Attributes<'_>) -> Option<u64> {
 /// Seconds until the first token. A value longer than the span by more than a second has another unit, and is dropped.
 pub(crate) fn time_to_first_token(attributes: &Attributes<'_>, view: &SpanView<'_>, source: &Source<'_>) -> Option<f64> {
     let seconds = [Key::GenAiResponseTimeToFirstChunk, Key::GenAiClientOperationTimeToFirstChunk, Key::GenAiServerTtft];
-    let millis = [
-        Key::AiResponseMsToFirstChunk,
-        Key::AiStreamMsToFirstChunk,
-        Key::GenAiTimeToFirstTokenMs,
-        Key::LlmTimeToFirstTokenMs,
-        Key::TtftMs,
-    ];
+    let millis =
+        [Key::AiResponseMsToFirstChunk, Key::AiStreamMsToFirstChunk, Key::GenAiTimeToFirstTokenMs, Key::LlmTimeToFirstTokenMs, Key::TtftMs];
     let since_start = |time: u64| time.checked_sub(view.start).map(|nanos| nanos as f64 / 1e9);
     let found = seconds
         .iter()
@@ -229,7 +230,9 @@ pub(crate) fn time_to_first_token(attributes: &Attributes<'_>, view: &SpanView<'
         .or_else(|| millis.iter().find_map(|key| attributes.number(*key)).map(|value| value / 1e3))
         .or_else(|| attributes.name(Key::LangfuseObservationCompletionStartTime).and_then(instant).and_then(since_start))
         .or_else(|| {
-            let chunk = |name: &[u8]| matches!(name, b"gen_ai.content.completion.chunk" | b"llm.content.completion.chunk" | b"ai.stream.firstChunk");
+            let chunk = |name: &[u8]| {
+                matches!(name, b"gen_ai.content.completion.chunk" | b"llm.content.completion.chunk" | b"ai.stream.firstChunk")
+            };
             attributes.events().find(|event| chunk(event.name)).and_then(|event| since_start(event.time))
         })?;
     (found >= 0.0 && found <= view.duration() as f64 / 1e9 + 1.0).then_some(found)
@@ -255,7 +258,9 @@ pub(crate) fn context<'a>(attributes: &Attributes<'a>) -> Context<'a> {
     let tier = attributes
         .first_name(SERVICE_TIER)
         .map(|(_, tier)| tier)
-        .or_else(|| metadata.and_then(|text| json::name(text, "openai.serviceTier").or_else(|| json::name(text, "anthropic.usage.service_tier"))))
+        .or_else(|| {
+            metadata.and_then(|text| json::name(text, "openai.serviceTier").or_else(|| json::name(text, "anthropic.usage.service_tier")))
+        })
         .or_else(|| raw.and_then(|text| json::name(text, "service_tier")));
     context.set(ContextKey::ServiceTier, tier);
     let usage = raw.or_else(|| metadata.and_then(|text| json::member(text, "anthropic.usage")));
@@ -269,10 +274,9 @@ pub(crate) fn context<'a>(attributes: &Attributes<'a>) -> Context<'a> {
 /// Searches of the web that the provider made and bills.
 pub(crate) fn web_searches(attributes: &Attributes<'_>) -> Option<u64> {
     let path = "server_tool_use.web_search_requests";
-    attributes
-        .json(Key::GenAiUsageRaw)
-        .and_then(|text| json::count(text, path))
-        .or_else(|| attributes.json(Key::AiResponseProviderMetadata).and_then(|text| json::count(json::member(text, "anthropic.usage")?, path)))
+    attributes.json(Key::GenAiUsageRaw).and_then(|text| json::count(text, path)).or_else(|| {
+        attributes.json(Key::AiResponseProviderMetadata).and_then(|text| json::count(json::member(text, "anthropic.usage")?, path))
+    })
 }
 
 /// The host that was called.

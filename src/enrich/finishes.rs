@@ -48,7 +48,8 @@ const SINGLE: [&[Key]; 3] = [
 ];
 
 /// Keys that may hold a whole answer.
-const ANSWERS: [Key; 5] = [Key::LangfuseObservationOutput, Key::OutputValue, Key::MlflowSpanOutputs, Key::ResponseData, Key::GenAiCompletion];
+const ANSWERS: [Key; 5] =
+    [Key::LangfuseObservationOutput, Key::OutputValue, Key::MlflowSpanOutputs, Key::ResponseData, Key::GenAiCompletion];
 
 /// Reads the finish reasons of a span, from the places that count most down.
 pub(crate) fn reasons(attributes: &Attributes<'_>) -> Reasons {
@@ -100,7 +101,9 @@ pub(crate) fn reasons(attributes: &Attributes<'_>) -> Reasons {
         chunks(&mut reasons, attributes);
     }
     for key in ANSWERS {
-        if !done(&reasons) && let Some(text) = attributes.text(key) {
+        if !done(&reasons)
+            && let Some(text) = attributes.text(key)
+        {
             json::finish_reasons(text, &mut reasons);
         }
     }
@@ -109,7 +112,8 @@ pub(crate) fn reasons(attributes: &Attributes<'_>) -> Reasons {
 
 /// Whether the span shows more than one choice.
 fn several_choices(attributes: &Attributes<'_>) -> bool {
-    if attributes.count(Key::GenAiRequestChoiceCount).is_some_and(|n| n > 1) || attributes.all(Key::CompletionFinishReason).nth(1).is_some() {
+    if attributes.count(Key::GenAiRequestChoiceCount).is_some_and(|n| n > 1) || attributes.all(Key::CompletionFinishReason).nth(1).is_some()
+    {
         return true;
     }
     let twice = |text: &str, mark: &str| memchr::memmem::find_iter(text.as_bytes(), mark.as_bytes()).nth(1).is_some();
@@ -177,7 +181,9 @@ fn chunks(reasons: &mut Reasons, attributes: &Attributes<'_>) {
         for attribute in event.attributes() {
             match (attribute.key, attribute.any()) {
                 (b"mlflow.chunk.value" | b"gen_ai.completion", Any::Str(text)) => json::finish_reasons(text, reasons),
-                (b"ai.response.finishReason" | b"gen_ai.response.finish_reasons", value) if event.name == b"ai.stream.finish" => add(reasons, value),
+                (b"ai.response.finishReason" | b"gen_ai.response.finish_reasons", value) if event.name == b"ai.stream.finish" => {
+                    add(reasons, value)
+                }
                 _ => {}
             }
         }
@@ -195,7 +201,9 @@ fn incomplete(attributes: &Attributes<'_>) -> bool {
 /// Decides whether the answer was cut off. `reached` tells whether the output is as long as the limit that was asked for.
 pub(crate) fn ending(attributes: &Attributes<'_>, mut reasons: Reasons, evidence: &Evidence<'_>, reached: bool) -> Ending {
     let exception = evidence.finish_of_exception();
-    if reasons.is_empty() && let Some(finish) = exception {
+    if reasons.is_empty()
+        && let Some(finish) = exception
+    {
         reasons.add(finish.as_str());
     }
     let cut_by = if reasons.truncated() && exception != Some(Finish::Length) {

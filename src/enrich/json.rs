@@ -239,10 +239,9 @@ impl Visitor<'_> for WhatIs {
             "finish_reason" | "finishReason" | "finish_reasons" | "stop_reason" | "stopReason" => Place::Reason,
             "incomplete_details" => Place::Incomplete,
             // Not `content`, `arguments`, `messages`: those hold what people and tools said.
-            "choices" | "candidates" | "generations" | "message" | "kwargs" | "response_metadata" | "generation_info" | "llm_output" | "response"
-            | "output" | "outputs" | "result" | "results" | "data" | "delta" | "body" | "metadata" | "responseMetadata" | "raw" | "additional_kwargs" => {
-                Place::Structure
-            }
+            "choices" | "candidates" | "generations" | "message" | "kwargs" | "response_metadata" | "generation_info" | "llm_output"
+            | "response" | "output" | "outputs" | "result" | "results" | "data" | "delta" | "body" | "metadata" | "responseMetadata"
+            | "raw" | "additional_kwargs" => Place::Structure,
             _ => Place::Other,
         })
     }
@@ -289,7 +288,10 @@ mod tests {
         assert_eq!(worst(r#"{"stopReason":"max_tokens"}"#), Some(Finish::Length));
         assert_eq!(worst(r#"{"candidates":[{"finishReason":2}]}"#), Some(Finish::Length));
         assert_eq!(worst(r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#), Some(Finish::Length));
-        assert_eq!(worst(r#"{"generations":[[{"message":{"kwargs":{"response_metadata":{"finish_reason":"length"}}}}]]}"#), Some(Finish::Length));
+        assert_eq!(
+            worst(r#"{"generations":[[{"message":{"kwargs":{"response_metadata":{"finish_reason":"length"}}}}]]}"#),
+            Some(Finish::Length)
+        );
         assert_eq!(worst(r#""{\"stop_reason\":\"max_tokens\"}""#), Some(Finish::Length));
     }
 

@@ -106,7 +106,11 @@ impl Meters {
         let provider = provider.or(facts.provider).unwrap_or("unknown");
         let model = model.or(facts.model()).unwrap_or("unknown");
         let handles = self.model(facts.service, provider, model);
-        if span.error.is_some() { handles.failed.increment(1) } else { handles.ok.increment(1) }
+        if span.error.is_some() {
+            handles.failed.increment(1)
+        } else {
+            handles.ok.increment(1)
+        }
         if let Some(error) = &facts.error {
             handles.error(&self.metrics, error.class.as_str(), error.reason.as_str()).increment(1);
         }
@@ -223,7 +227,11 @@ impl Model {
             cache_read: tokens("cache_read"),
             cache_write: tokens("cache_write"),
             output: tokens("output"),
-            reasoning: metrics.counter("tollgate_llm_reasoning_tokens_total", "Output tokens spent on reasoning, a part of the output", &labels),
+            reasoning: metrics.counter(
+                "tollgate_llm_reasoning_tokens_total",
+                "Output tokens spent on reasoning, a part of the output",
+                &labels,
+            ),
             cost: metrics.money("tollgate_llm_cost_usd_total", "Cost of counted calls in US dollars, exact", &labels),
             truncated: metrics.counter("tollgate_llm_truncated_total", "Answers cut off by a token limit", &labels),
             duration: metrics.histogram("tollgate_llm_duration_seconds", "How long calls took", &short),

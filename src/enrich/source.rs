@@ -90,9 +90,36 @@ fn version(scope: &[u8]) -> &str {
 /// Libraries whose scope is `opentelemetry.instrumentation.` and one of these, by OpenTelemetry or by Traceloop. Others of that
 /// name instrument web servers and databases.
 const INSTRUMENTED: &[&str] = &[
-    "agno", "aleph_alpha", "alephalpha", "anthropic", "bedrock", "cohere", "crewai", "genai", "google_generativeai", "google_genai", "groq",
-    "haystack", "huggingface", "langchain", "langchain_v2", "litellm", "llamaindex", "mistralai", "ollama", "openai", "openai_agents", "openai_v2", "replicate",
-    "sagemaker", "together", "transformers", "vertexai", "voyageai", "watsonx", "writer",
+    "agno",
+    "aleph_alpha",
+    "alephalpha",
+    "anthropic",
+    "bedrock",
+    "cohere",
+    "crewai",
+    "genai",
+    "google_generativeai",
+    "google_genai",
+    "groq",
+    "haystack",
+    "huggingface",
+    "langchain",
+    "langchain_v2",
+    "litellm",
+    "llamaindex",
+    "mistralai",
+    "ollama",
+    "openai",
+    "openai_agents",
+    "openai_v2",
+    "replicate",
+    "sagemaker",
+    "together",
+    "transformers",
+    "vertexai",
+    "voyageai",
+    "watsonx",
+    "writer",
 ];
 
 pub(crate) fn library(scope: &str) -> Library {
@@ -142,7 +169,13 @@ mod tests {
         for scope in ["opentelemetry.instrumentation.flask", "opentelemetry.instrumentation.requests", "", "aiohttp", "my-app", "airflow"] {
             assert!(!calls(scope), "{scope}");
         }
-        for scope in ["opentelemetry.instrumentation.openai.v1", "opentelemetry.instrumentation.openai_v2", "openlit.otel.tracing", "logfire.openai", "ai"] {
+        for scope in [
+            "opentelemetry.instrumentation.openai.v1",
+            "opentelemetry.instrumentation.openai_v2",
+            "openlit.otel.tracing",
+            "logfire.openai",
+            "ai",
+        ] {
             assert!(calls(scope), "{scope}");
         }
     }

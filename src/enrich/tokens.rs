@@ -133,7 +133,11 @@ const GEN_AI: Names<Key> = Names {
         Key::GenAiUsageCompletionTokensDetailsReasoningTokens,
     ],
     audio_in: &[Key::GenAiUsageAudioInputTokens, Key::GenAiUsageDetailsInputAudioTokens],
-    audio_out: &[Key::GenAiUsageAudioOutputTokens, Key::GenAiUsageDetailsOutputAudioTokens, Key::GenAiUsageCompletionTokensDetailsAudioTokens],
+    audio_out: &[
+        Key::GenAiUsageAudioOutputTokens,
+        Key::GenAiUsageDetailsOutputAudioTokens,
+        Key::GenAiUsageCompletionTokensDetailsAudioTokens,
+    ],
     image_in: &[Key::GenAiUsageImageInputTokens],
     image_out: &[Key::GenAiUsageImageOutputTokens],
     total: &[Key::GenAiUsageTotalTokens, Key::GenAiClientTokenUsage],
@@ -240,7 +244,12 @@ const PROVIDER: Names<&str> = Names {
         "prompt_cache_hit_tokens",
         "cached_tokens",
     ],
-    cache_write: &["cache_creation_input_tokens", "cacheWriteInputTokens", "prompt_tokens_details.cache_write_tokens", "input_tokens_details.cache_write_tokens"],
+    cache_write: &[
+        "cache_creation_input_tokens",
+        "cacheWriteInputTokens",
+        "prompt_tokens_details.cache_write_tokens",
+        "input_tokens_details.cache_write_tokens",
+    ],
     cache_write_5m: &["cache_creation.ephemeral_5m_input_tokens"],
     cache_write_1h: &["cache_creation.ephemeral_1h_input_tokens"],
     reasoning: &[
@@ -339,7 +348,9 @@ fn counts(attributes: &Attributes<'_>, family: Family) -> (RawUsage, bool) {
         Family::Vercel => flat(&VERCEL),
         Family::GenAi => {
             let (mut raw, _) = flat(&GEN_AI);
-            if raw.cache_read.is_none() && let Some(text) = attributes.json(Key::GenAiUsageInputTokenDetails) {
+            if raw.cache_read.is_none()
+                && let Some(text) = attributes.json(Key::GenAiUsageInputTokenDetails)
+            {
                 raw.cache_read = json::count(text, "cache_read");
             }
             (raw, false)
@@ -355,7 +366,9 @@ fn counts(attributes: &Attributes<'_>, family: Family) -> (RawUsage, bool) {
             (if empty { text(Key::LangsmithMetadataUsageMetadata, &LANGSMITH) } else { raw }, false)
         }
         Family::Langfuse => {
-            let object = attributes.json(Key::LangfuseObservationUsageDetails).is_some_and(|text| text.contains("\"prompt_tokens\"") || text.contains("_details\""));
+            let object = attributes
+                .json(Key::LangfuseObservationUsageDetails)
+                .is_some_and(|text| text.contains("\"prompt_tokens\"") || text.contains("_details\""));
             (text(Key::LangfuseObservationUsageDetails, &LANGFUSE), object)
         }
     }
@@ -498,7 +511,8 @@ fn gen_ai(attributes: &Attributes<'_>, source: &Source<'_>, provider: Option<&st
         Dialect::PydanticAi
     } else if attributes.has(Key::HiddenParams) {
         Dialect::Litellm
-    } else if attributes.has_any(&[Key::LlmRequestType, Key::PromptPart, Key::CompletionPart, Key::TraceloopAny, Key::TraceloopEntityName]) {
+    } else if attributes.has_any(&[Key::LlmRequestType, Key::PromptPart, Key::CompletionPart, Key::TraceloopAny, Key::TraceloopEntityName])
+    {
         traceloop(source, provider)
     } else if attributes.has_any(&[Key::GenAiLatencyMs, Key::GenAiResponseStopReason]) {
         Dialect::FlatA
@@ -540,8 +554,12 @@ mod tests {
 
     #[test]
     fn all_counts_come_from_the_first_family() {
-        let (family, dialect, raw) =
-            tokens("", "openai", &[("gen_ai.usage.input_tokens", "10"), ("llm.usage.completion_tokens", "5"), ("llm.usage.cache_read_input_tokens", "4")]).unwrap();
+        let (family, dialect, raw) = tokens(
+            "",
+            "openai",
+            &[("gen_ai.usage.input_tokens", "10"), ("llm.usage.completion_tokens", "5"), ("llm.usage.cache_read_input_tokens", "4")],
+        )
+        .unwrap();
         assert_eq!((family, dialect, raw.input, raw.output, raw.cache_read), (Family::GenAi, Dialect::Unknown, Some(10), None, None));
     }
 
@@ -563,12 +581,14 @@ mod tests {
     #[test]
     fn a_text_of_counts_is_read_by_its_members() {
         let (family, dialect, raw) =
-            tokens("", "anthropic", &[("langfuse.observation.usage_details", r#"{"input":5,"output":9,"input_cached_tokens":7}"#)]).unwrap();
+            tokens("", "anthropic", &[("langfuse.observation.usage_details", r#"{"input":5,"output":9,"input_cached_tokens":7}"#)])
+                .unwrap();
         assert_eq!((family, dialect, raw.input, raw.cache_read), (Family::Langfuse, Dialect::LangfuseBuckets, Some(5), Some(7)));
         let object = r#"{"prompt_tokens":2304,"completion_tokens":14,"prompt_tokens_details":{"cached_tokens":2048}}"#;
         let (_, dialect, raw) = tokens("", "openai", &[("langfuse.observation.usage_details", object)]).unwrap();
         assert_eq!((dialect, raw.input, raw.cache_read), (Dialect::LangfuseProviderObject, Some(2304), Some(2048)));
-        let (_, dialect, raw) = tokens("", "openai", &[("mlflow.chat.tokenUsage", "\"{\\\"input_tokens\\\": 5, \\\"output_tokens\\\": 6}\"")]).unwrap();
+        let (_, dialect, raw) =
+            tokens("", "openai", &[("mlflow.chat.tokenUsage", "\"{\\\"input_tokens\\\": 5, \\\"output_tokens\\\": 6}\"")]).unwrap();
         assert_eq!((dialect, raw.input, raw.output), (Dialect::Mlflow, Some(5), Some(6)));
     }
 
@@ -597,7 +617,10 @@ mod tests {
             tokens(scope, provider, &all).unwrap().1
         };
         assert_eq!(dialect("opentelemetry.instrumentation.botocore.bedrock-runtime", "aws.bedrock", &[]), Dialect::OtelBotocore);
-        assert_eq!(dialect("opentelemetry.instrumentation.bedrock", "aws.bedrock", &[("llm.request.type", "chat")]), Dialect::TraceloopBedrock);
+        assert_eq!(
+            dialect("opentelemetry.instrumentation.bedrock", "aws.bedrock", &[("llm.request.type", "chat")]),
+            Dialect::TraceloopBedrock
+        );
         assert_eq!(dialect("opentelemetry.instrumentation.anthropic", "anthropic", &[("gen_ai.operation.name", "chat")]), Dialect::Semconv);
         assert_eq!(dialect("opentelemetry.instrumentation.anthropic", "anthropic", &[("llm.request.type", "chat")]), Dialect::Traceloop);
         assert_eq!(dialect("", "anthropic", &[("gen_ai.usage.cost", "1"), ("gen_ai.sdk.version", "1")]), Dialect::Openlit);

@@ -2,7 +2,7 @@
 //!
 //! [`open`] is the only way to get one, so whatever stands behind the receivers never sees bytes that nobody checked.
 
-use crate::otlp::request::{Draft, Place, Request, split};
+use crate::otlp::request::{Draft, Head, Place, Request, split};
 use crate::otlp::schema;
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, TraceId};
@@ -99,6 +99,11 @@ impl Received {
     /// What it carries.
     pub fn signal(&self) -> Signal {
         self.draft.request().signal()
+    }
+
+    /// Encoded items with their heads.
+    pub fn items(&self) -> impl ExactSizeIterator<Item = (&Head, &[u8])> {
+        self.draft.items()
     }
 
     /// The items, for the next stage to add to.

@@ -5,7 +5,8 @@
 
 use crate::otlp::request::{Head, Item, Packer};
 use crate::otlp::signal::Signal;
-use crate::otlp::span;
+use crate::otlp::span::{self, TraceId};
+use crate::receive::Received;
 use crate::redact::walk::{Message, Walk};
 use crate::redact::{Findings, Redacted, Redactor};
 use crate::sample::Kept;
@@ -31,6 +32,8 @@ pub struct Redact {
 pub struct Redaction {
     /// Ready to be forwarded, one batch a signal.
     pub batches: Vec<Redacted>,
+    /// What was found, by trace where it has one. Traces without findings are not listed.
+    pub found: Vec<(Option<TraceId>, Findings)>,
     /// Items that could not be redacted and were held back.
     pub blocked: u64,
 }
@@ -47,25 +50,35 @@ impl Redact {
         self.heads.clear();
     }
 
+    /// The rules in force.
+    pub fn redactor(&self) -> Option<&Redactor> {
+        self.redactor.as_deref()
+    }
+
     /// Stamps and redacts what was kept.
-    pub fn apply(&mut self, kept: &[Kept<Item>], findings: &mut Findings) -> Redaction {
+    pub fn apply(&mut self, kept: &[Kept<Item>]) -> Redaction {
         let mut out = Redaction::default();
         for signal in [Signal::Traces, Signal::Logs] {
-            let items = || kept.iter().flat_map(|k| k.spans.iter()).filter(|item| item.signal() == signal);
-            let count = items().count();
+            let of_signal = || kept.iter().filter(|k| k.spans.first().is_some_and(|item| item.signal() == signal));
+            let count = of_signal().map(|k| k.spans.len()).sum();
             if count == 0 {
                 continue;
             }
-            let mut batch = Batch::new(signal, count, items().map(Item::size).sum());
-            for trace in kept {
+            let mut batch = Batch::new(signal, count, of_signal().flat_map(|k| &k.spans).map(Item::size).sum());
+            for trace in of_signal() {
+                let mut findings = Findings::new();
                 batch.keep_class |= trace.keep_class;
-                for (index, item) in trace.spans.iter().enumerate().filter(|(_, item)| item.signal() == signal) {
+                for (index, item) in trace.spans.iter().enumerate() {
                     self.scratch.clear();
                     self.scratch.extend_from_slice(item.extra());
                     if signal == Signal::Traces {
-                        trace.stamp.write(index, &span::read(item.body(), |_| {}, |_| {}), &mut self.scratch);
+                        // A tracestate that cannot be changed stays as it is; the sampler has counted it.
+                        let _ = trace.stamp.write(index, &span::read(item.body(), |_| {}, |_| {}), &mut self.scratch);
                     }
-                    out.blocked += u64::from(!self.push(&mut batch, item, findings));
+                    out.blocked += u64::from(!self.push(&mut batch, item, &mut findings));
+                }
+                if !findings.is_empty() {
+                    out.found.push((trace.trace_id, findings));
                 }
             }
             out.batches.extend(batch.finish(&self.budget));
@@ -73,20 +86,9 @@ impl Redact {
         out
     }
 
-    /// Metrics pass as they are: they hold no text that a model or a user wrote.
-    pub fn pass(&mut self, items: &[Item]) -> Redaction {
-        let mut batch = Batch::new(Signal::Metrics, items.len(), items.iter().map(Item::size).sum());
-        for item in items {
-            let head = batch.head(item.head());
-            batch.bytes.extend_from_slice(item.body());
-            batch.items.push((head, batch.bytes.len() as u32));
-        }
-        Redaction { batches: batch.finish(&self.budget).into_iter().collect(), blocked: 0 }
-    }
-
     /// Items redacted before they are held, for a journal without a key. They pass [`Redact::apply`] again as they leave, which changes
     /// nothing: redacting twice is redacting once.
-    pub fn early(&mut self, items: &[Item], findings: &mut Findings) -> Vec<Option<Item>> {
+    pub fn early(&mut self, items: &[Item]) -> Vec<Option<Item>> {
         let Some(signal) = items.first().map(Item::signal) else { return Vec::new() };
         let mut packed = Packer::with_capacity(signal, items.len(), items.iter().map(Item::size).sum());
         let mut passed = Vec::with_capacity(items.len());
@@ -94,7 +96,8 @@ impl Redact {
             self.scratch.clear();
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal, 1, item.size());
-            let ok = self.push(&mut batch, item, findings);
+            // What is found is counted as it leaves.
+            let ok = self.push(&mut batch, item, &mut Findings::new());
             passed.push(ok);
             if ok {
                 packed.push(&batch.heads[0], |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
@@ -149,6 +152,18 @@ impl Redact {
         self.heads.insert(key, new.clone());
         Some(new)
     }
+}
+
+/// Metrics pass as they are: they hold no text that a model or a user wrote.
+pub fn pass_metrics(received: Received, budget: &Budget) -> Option<Redacted> {
+    let draft = received.into_draft();
+    let items = draft.items();
+    let mut batch = Batch::new(Signal::Metrics, items.len(), 0);
+    for (head, body) in items {
+        let head = batch.head(head);
+        batch.push(head, body, &[]);
+    }
+    batch.finish(budget)
 }
 
 /// A batch being written.

@@ -1,5 +1,437 @@
 //! What must not leave.
+//!
+//! Prompts carry what people type: addresses, cards, keys. This stage is the only door out, so whatever is written to
+//! disk, network or screen has passed it. It finds by form and proof, not by guess: checksums, registries, and words
+//! nearby decide, because a trace whose order numbers are gone is as useless as one that leaks is dangerous.
+//!
+//! One pass over the bytes wakes detectors at the few places where something could begin ([`scan`](self) explains how);
+//! overlaps are settled, actions applied, and the result is passed again until nothing changes, so that redacting
+//! twice equals once by construction. Text without findings is not copied.
 
+mod action;
+mod allow;
+mod config;
+mod context;
+mod custom;
+mod detectors;
+mod door;
+mod findings;
+mod json;
+mod keys;
+mod kind;
+mod meters;
+mod overlap;
 mod redacted;
+mod scan;
+mod text;
+mod walk;
 
+pub use config::{Action, Allow, Config, ConfigError, Custom, Entity, HashKey, Ip, Oversize, Position, PrivateIp, Profile, When};
+pub use door::{Redact, Redaction, pass_metrics};
+pub use findings::{Finding, Findings};
+pub use kind::Kind;
+pub use meters::Meters;
 pub use redacted::Redacted;
+
+use action::Pseudonyms;
+use allow::AllowList;
+use custom::CustomSet;
+use detectors::Limits;
+use json::{Decoded, Token};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use text::{Hit, Out, Text};
+
+/// How deep JSON within JSON strings is opened.
+const LEVELS: usize = 8;
+/// How often a text is passed until nothing changes. Two is the rule; more means a placeholder completed something.
+const ROUNDS: usize = 8;
+/// Stands for a text that does not come to rest, which no known input achieves: better nothing than a leak.
+const UNSETTLED: &str = "[REDACTION_ERROR]";
+/// Stands for a text longer than `max_scan_bytes`.
+const TOO_LARGE: &str = "[TOO_LARGE]";
+/// Values under these names are ids of the trace itself.
+const SKIPPED: &[&str] = &["traceid", "spanid", "parentspanid", "traceparent"];
+/// Shortest and longest integer that can be somebody's number.
+const INTEGER: std::ops::RangeInclusive<usize> = 6..=19;
+
+/// Finds private data in text and writes something else in its place. Cheap to share: all methods take `&self`.
+#[derive(Clone)]
+pub struct Redactor {
+    enabled: bool,
+    limits: Limits,
+    actions: [Action; Kind::BUILT_IN.len()],
+    custom: CustomSet,
+    allow: AllowList,
+    pseudonyms: Option<Pseudonyms>,
+    max_scan_bytes: usize,
+    oversize: Oversize,
+    scan_keys: bool,
+    skip_keys: Vec<String>,
+}
+
+/// One place where a text changes, or would.
+struct Edit {
+    start: usize,
+    end: usize,
+    kind: Kind,
+    subtype: &'static str,
+    /// `None` leaves the place as it is.
+    new: Option<String>,
+}
+
+#[derive(Default)]
+struct Sink {
+    edits: Vec<Edit>,
+    allowed: u64,
+}
+
+impl Redactor {
+    /// A redactor for this config.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the config, each with its key.
+    pub fn new(config: &Config) -> Result<Redactor, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        let mut limits = Limits::new(config.profile == Profile::Wide, config.ip.private == PrivateIp::Keep);
+        let mut actions = [Action::Replace; Kind::BUILT_IN.len()];
+        for (kind, entity) in config.resolved_entities(&mut errors) {
+            limits.set(kind, entity.detect);
+            if let Some(action) = kind.index().and_then(|at| actions.get_mut(at)) {
+                *action = entity.action;
+            }
+        }
+        let custom = CustomSet::new(&config.custom, &mut errors);
+        let allow = AllowList::new(&config.allow, &mut errors);
+        if let Some(id) = config.hash_key_id.as_ref().filter(|id| !action::is_id(id)) {
+            errors.push(ConfigError::HashKeyId { id: id.clone() });
+        }
+        let pseudonyms = config.hash_key.as_ref().and_then(|key| Pseudonyms::new(key, config.hash_key_id.clone()));
+        let built_in = Kind::BUILT_IN.iter().zip(&actions).map(|(kind, &action)| (kind.name(), action));
+        if let Some((name, _)) = built_in.chain(custom.rules()).find(|(_, action)| *action == Action::Hash && pseudonyms.is_none()) {
+            errors.push(ConfigError::NoHashKey { name: name.to_owned() });
+        }
+        if config.max_scan_bytes == 0 {
+            errors.push(ConfigError::NoScan);
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Redactor {
+            enabled: config.enabled,
+            limits,
+            actions,
+            custom,
+            allow,
+            pseudonyms,
+            max_scan_bytes: config.max_scan_bytes,
+            oversize: config.oversize,
+            scan_keys: config.scan_keys,
+            skip_keys: config.skip_keys.iter().map(|key| squeeze(key)).collect(),
+        })
+    }
+
+    /// The text without what must not leave; `None` if it may leave as it is, and then nothing was copied unless it is JSON
+    /// with escapes. `key` is the name of the attribute or member that holds it: it counts as context.
+    pub fn text(&self, text: &str, key: Option<&str>, findings: &mut Findings) -> Option<String> {
+        if !self.enabled || key.is_some_and(|key| self.skips(key)) {
+            return None;
+        }
+        if text.len() <= self.max_scan_bytes {
+            return self.settle(text, key, findings);
+        }
+        findings.add_unscanned();
+        let mut cut = self.max_scan_bytes;
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        let (head, tail) = text.split_at(cut);
+        match self.oversize {
+            Oversize::Drop => Some(TOO_LARGE.to_owned()),
+            Oversize::Truncate => Some(self.settle(head, key, findings).unwrap_or_else(|| head.to_owned())),
+            Oversize::Pass => self.settle(head, key, findings).map(|head| head + tail),
+        }
+    }
+
+    /// The text that replaces an integer, if the integer is somebody's number: a card, or what its key says it is.
+    pub fn int(&self, value: i64, key: Option<&str>, findings: &mut Findings) -> Option<String> {
+        if !self.enabled || key.is_some_and(|key| self.skips(key)) {
+            return None;
+        }
+        let digits = value.to_string();
+        let mut sink = Sink::default();
+        self.number(&digits, 0, key, &mut sink);
+        findings.add_allowed(sink.allowed);
+        let edit = sink.edits.into_iter().next()?;
+        findings.add(Finding { kind: edit.kind, subtype: edit.subtype, start: 0, end: digits.len() });
+        edit.new
+    }
+
+    /// The name of a type as it stands in placeholders, reports and metrics.
+    pub fn name(&self, kind: Kind) -> &str {
+        match kind {
+            Kind::Custom(id) => self.custom.rule(id).map_or("CUSTOM", |(name, _)| name),
+            kind => kind.name(),
+        }
+    }
+
+    /// What is done to findings of a type.
+    pub fn action(&self, kind: Kind) -> Action {
+        match kind {
+            Kind::Custom(id) => self.custom.rule(id).map_or(Action::Replace, |(_, action)| action),
+            kind => kind.index().and_then(|at| self.actions.get(at)).copied().unwrap_or(Action::Replace),
+        }
+    }
+
+    /// Whether names of members and keys of maps are redacted too.
+    pub fn scans_keys(&self) -> bool {
+        self.enabled && self.scan_keys
+    }
+
+    /// Passes a text until it stays as it is.
+    fn settle(&self, text: &str, key: Option<&str>, findings: &mut Findings) -> Option<String> {
+        let mut now = Cow::Borrowed(text);
+        // From the positions of `now` back to those of `text`, one step per round.
+        let mut ways: Vec<Vec<Moved>> = Vec::new();
+        for round in 0..ROUNDS {
+            let mut sink = Sink::default();
+            self.collect(&now, key, 0, false, &mut sink);
+            sink.edits.sort_by_key(|edit| edit.start);
+            if round == 0 {
+                findings.add_allowed(sink.allowed);
+            }
+            let changes = |edit: &Edit| edit.new.as_deref().is_some_and(|new| now.get(edit.start..edit.end).is_some_and(|old| old != new));
+            for edit in sink.edits.iter().filter(|edit| round == 0 || changes(edit)) {
+                let back = |at: usize, end: bool| ways.iter().rev().fold(at, |at, way| Moved::back(way, at, end));
+                findings.add(Finding { kind: edit.kind, subtype: edit.subtype, start: back(edit.start, false), end: back(edit.end, true) });
+            }
+            if !sink.edits.iter().any(changes) {
+                return match now {
+                    Cow::Borrowed(_) => None,
+                    Cow::Owned(text) => Some(text),
+                };
+            }
+            let (next, way) = apply(&now, &sink.edits);
+            now = Cow::Owned(next);
+            ways.push(way);
+        }
+        Some(UNSETTLED.to_owned())
+    }
+
+    /// Collects the edits of a text: as JSON if it is some, with its escapes decoded if it has any, else as it is.
+    /// `within`: the text is the decoded content of a JSON string.
+    fn collect(&self, text: &str, key: Option<&str>, level: usize, within: bool, sink: &mut Sink) {
+        let mut cut = false;
+        if level < LEVELS && json::looks_like_json(text) {
+            let (edits, allowed) = (sink.edits.len(), sink.allowed);
+            if self.collect_json(text, key, level, sink) {
+                return;
+            }
+            sink.edits.truncate(edits);
+            sink.allowed = allowed;
+            // Attribute length limits cut JSON anywhere.
+            cut = true;
+        }
+        let escaped = memchr::memchr(b'\\', text.as_bytes()).is_some();
+        if !escaped || (within && !cut) {
+            return self.plain(text, key, cut, sink);
+        }
+        let decoded = Decoded::loose(text);
+        let from = sink.edits.len();
+        self.plain(&decoded.text, key, cut, sink);
+        lift(sink, from, |at| decoded.raw(at), true);
+    }
+
+    /// Collects the edits of JSON; `false` if the text is none.
+    fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> bool {
+        // Redacted member names by the level of their object, so that two of a kind stay two members.
+        let mut names: HashMap<(usize, String), usize> = HashMap::new();
+        json::walk(text, |token| match token {
+            Token::String { start, end, key: member } => {
+                let member = member.and_then(|(s, e)| text.get(s..e)).or(key);
+                if member.is_none_or(|member| !self.skips(member)) {
+                    self.string(text, start, end, member, level, sink);
+                }
+            }
+            Token::Number { start, end, key: member } => {
+                let member = member.and_then(|(s, e)| text.get(s..e)).or(key);
+                if let Some(digits) = text.get(start..end)
+                    && member.is_none_or(|member| !self.skips(member))
+                {
+                    let from = sink.edits.len();
+                    self.number(digits, start, member, sink);
+                    for edit in sink.edits.get_mut(from..).unwrap_or_default() {
+                        edit.new = edit
+                            .new
+                            .take()
+                            .map(|new| if new.is_empty() { "null".to_owned() } else { format!("\"{}\"", json::escape(&new)) });
+                    }
+                }
+            }
+            Token::Name { start, end, object } if self.scan_keys => {
+                let from = sink.edits.len();
+                self.string(text, start, end, None, level, sink);
+                let edits = sink.edits.get_mut(from..).unwrap_or_default();
+                if edits.iter().any(|edit| edit.new.is_some()) {
+                    let name = spliced(text, start, end, edits);
+                    let seen = names.entry((object, name)).or_insert(0);
+                    *seen += 1;
+                    if *seen > 1
+                        && let Some(new) = edits.last_mut().and_then(|edit| edit.new.as_mut())
+                    {
+                        new.push_str(&format!("#{seen}"));
+                    }
+                }
+            }
+            Token::Name { .. } => {}
+            Token::ObjectEnd { object } => names.retain(|(level, _), _| *level < object),
+        })
+    }
+
+    /// Collects the edits of a JSON string that stands at `start..end` of the text.
+    fn string(&self, text: &str, start: usize, end: usize, key: Option<&str>, level: usize, sink: &mut Sink) {
+        let Some(raw) = text.get(start..end) else { return };
+        let from = sink.edits.len();
+        if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
+            self.collect(raw, key, level + 1, true, sink);
+            lift(sink, from, |at| at + start, true);
+        } else {
+            let decoded = Decoded::string(raw);
+            self.collect(&decoded.text, key, level + 1, true, sink);
+            lift(sink, from, |at| decoded.raw(at) + start, true);
+        }
+    }
+
+    /// Collects the edit of a number whose digits these are: it goes as a whole or not at all.
+    fn number(&self, digits: &str, start: usize, key: Option<&str>, sink: &mut Sink) {
+        if !INTEGER.contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return;
+        }
+        let mut found = Sink::default();
+        self.plain(digits, key, false, &mut found);
+        sink.allowed += found.allowed;
+        sink.edits.extend(found.edits.into_iter().filter(|edit| edit.start == 0 && edit.end == digits.len()).map(|edit| Edit {
+            start,
+            end: start + digits.len(),
+            ..edit
+        }));
+    }
+
+    /// Collects the edits of a text that has no escapes.
+    fn plain(&self, text: &str, key: Option<&str>, cut: bool, sink: &mut Sink) {
+        let mut out = Out::new(&self.limits);
+        let mut inspected = Text::new(text, key, &self.limits);
+        inspected.cut = cut;
+        scan::scan(&inspected, &mut out);
+        self.custom.find(text, &mut out.hits);
+        if out.hits.is_empty() {
+            return;
+        }
+        let stays = |hit: &Hit| {
+            let value = text.get(hit.start..hit.end).unwrap_or_default();
+            self.allow.has(hit.kind, value)
+        };
+        let before = out.hits.len();
+        out.hits.retain(|hit| !stays(hit));
+        sink.allowed += (before - out.hits.len()) as u64;
+        out.hits.retain(|hit| !action::in_placeholder(text, hit.start, hit.end, |name| self.action_of(name)));
+        for hit in overlap::settle(out.hits) {
+            let value = text.get(hit.start..hit.end).unwrap_or_default();
+            let new = action::apply(self.action(hit.kind), hit.kind, self.name(hit.kind), value, self.pseudonyms.as_ref());
+            sink.edits.push(Edit { start: hit.start, end: hit.end, kind: hit.kind, subtype: hit.subtype, new });
+        }
+    }
+
+    /// The action of the type with this name.
+    fn action_of(&self, name: &str) -> Option<Action> {
+        match Kind::of_name(name) {
+            Some(kind) => Some(self.action(kind)),
+            None => self.custom.rules().find(|(custom, _)| *custom == name).map(|(_, action)| action),
+        }
+    }
+
+    fn skips(&self, key: &str) -> bool {
+        let is = |name: &str| key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).eq(name.chars());
+        SKIPPED.iter().any(|name| is(name)) || self.skip_keys.iter().any(|name| is(name))
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    /// Neither the hash key nor the patterns print.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redactor").field("enabled", &self.enabled).finish_non_exhaustive()
+    }
+}
+
+/// Lower case without `-`, `_` and spaces.
+fn squeeze(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
+}
+
+/// Moves edits from a decoded text to the text it came from.
+fn lift(sink: &mut Sink, from: usize, raw: impl Fn(usize) -> usize, escape: bool) {
+    for edit in sink.edits.get_mut(from..).unwrap_or_default() {
+        edit.start = raw(edit.start);
+        edit.end = raw(edit.end);
+        if escape && let Some(new) = &mut edit.new {
+            *new = json::escape(new);
+        }
+    }
+}
+
+/// What `start..end` becomes.
+fn spliced(text: &str, start: usize, end: usize, edits: &[Edit]) -> String {
+    let mut at = start;
+    let mut all = String::new();
+    for edit in edits {
+        if let Some(new) = &edit.new {
+            all.push_str(text.get(at..edit.start).unwrap_or_default());
+            all.push_str(new);
+            at = edit.end;
+        }
+    }
+    all + text.get(at..end).unwrap_or_default()
+}
+
+/// A replaced stretch, before and after.
+struct Moved {
+    old: (usize, usize),
+    new: (usize, usize),
+}
+
+impl Moved {
+    /// The position in the old text of one in the new; inside a replacement, its edge.
+    fn back(way: &[Moved], at: usize, end: bool) -> usize {
+        let mut shift = (0, 0);
+        for moved in way {
+            if at < moved.new.0 || (end && at == moved.new.0) {
+                break;
+            }
+            if at < moved.new.1 || (end && at == moved.new.1) {
+                return if end { moved.old.1 } else { moved.old.0 };
+            }
+            shift = (moved.old.1, moved.new.1);
+        }
+        shift.0 + (at - shift.1)
+    }
+}
+
+/// Builds the new text in one pass. Edits are in order and do not overlap.
+fn apply(text: &str, edits: &[Edit]) -> (String, Vec<Moved>) {
+    let mut new = String::with_capacity(text.len());
+    let mut way = Vec::with_capacity(edits.len());
+    let mut at = 0;
+    for edit in edits {
+        let Some(replacement) = edit.new.as_deref().filter(|_| edit.start >= at) else { continue };
+        new.push_str(text.get(at..edit.start).unwrap_or_default());
+        let start = new.len();
+        new.push_str(replacement);
+        way.push(Moved { old: (edit.start, edit.end), new: (start, new.len()) });
+        at = edit.end;
+    }
+    new.push_str(text.get(at..).unwrap_or_default());
+    (new, way)
+}
+
+#[cfg(test)]
+mod tests;

@@ -184,7 +184,7 @@ mod tests {
     fn an_item_is_somewhere_at_every_step() {
         let ledger = Ledger::default();
         let destination = ledger.open_destination();
-        let mut step = |f: &dyn Fn(&Ledger)| {
+        let step = |f: &dyn Fn(&Ledger)| {
             f(&ledger);
             ledger.assert_balanced();
         };

@@ -2,7 +2,7 @@
 //!
 //! A log line carries names, counts, ids and reasons. No attribute value, prompt or matched text is ever an argument of one.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
@@ -10,42 +10,45 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// `service.logs`.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `error`, `warn`, `info`, `debug` or `trace`. Default `info`. The environment variable `RUST_LOG`, where set, is used instead.
+    /// The least important lines that are written. Default `info`. The environment variable `RUST_LOG`, where set, is used instead.
     pub level: Level,
-    /// `auto` (text on a terminal, JSON otherwise), `text` or `json`. Default `auto`.
+    /// How they are written. Default `auto`.
     pub format: Format,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config { level: Level::Info, format: Format::Auto }
-    }
-}
-
-/// The least severe line that is written.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
+/// `service.logs.level`
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
 pub enum Level {
+    /// Nothing.
+    Off,
+    /// What failed.
     Error,
+    /// What may fail soon.
+    #[serde(alias = "warning")]
     Warn,
+    /// What happened.
+    #[default]
     Info,
+    /// What was decided.
     Debug,
+    /// Every step.
     Trace,
 }
 
-/// How a line looks.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+/// `service.logs.format`
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
 pub enum Format {
     /// Text on a terminal, JSON otherwise.
+    #[default]
     Auto,
-    /// Text.
+    /// For people.
     Text,
-    /// One JSON object a line.
+    /// For programs.
     Json,
 }
 
@@ -53,13 +56,14 @@ impl Config {
     /// Libraries speak up at `warn` at the least severe, so that `debug` is about Tollgate.
     fn filter(&self) -> EnvFilter {
         let level = match self.level {
+            Level::Off => "off",
             Level::Error => "error",
             Level::Warn => "warn",
             Level::Info => "info",
             Level::Debug => "debug",
             Level::Trace => "trace",
         };
-        let libraries = if self.level == Level::Error { "error" } else { "warn" };
+        let libraries = if matches!(self.level, Level::Off | Level::Error) { level } else { "warn" };
         let own = ["tollgate", "receive", "enrich", "sample", "redact", "forward", "live", "config", "pipeline"];
         let directives = own.map(|target| format!(",{target}={level}")).concat();
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{libraries}{directives}")))

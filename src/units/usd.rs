@@ -1,4 +1,4 @@
-//! Money, sizes and fractions, checked once and then carried as types.
+//! Exact money.
 //!
 //! A cost that went through a float is a cost nobody can add up again, so money is an integer count of
 //! pico-dollars from the price table to the counter; a float appears only where an attribute is written.
@@ -73,12 +73,12 @@ impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let amount = self.0.unsigned_abs();
         let (whole, part) = (amount / PICO as u128, amount % PICO as u128);
-        let sign = if self.0 < 0 { "-" } else { "" };
-        if part == 0 {
-            return write!(f, "{sign}{whole}");
-        }
         let digits = format!("{part:012}");
-        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        let text = match digits.trim_end_matches('0') {
+            "" => whole.to_string(),
+            part => format!("{whole}.{part}"),
+        };
+        f.pad_integral(self.0 >= 0, "", &text)
     }
 }
 

@@ -1,0 +1,31 @@
+//! `tollgate check`: validates a config and names every problem in it.
+
+use crate::cli::Failure;
+use crate::cli::source::Source;
+use crate::config::print_effective;
+
+/// Flags of `check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    source: Source,
+    /// Print the effective config, secrets masked.
+    #[arg(long)]
+    print: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let (loaded, plan) = args.source.plan()?;
+    for warning in loaded.warnings.iter().map(ToString::to_string).chain(plan.warnings.iter().cloned()) {
+        eprintln!("warning: {warning}");
+    }
+    if args.print {
+        print!("{}", print_effective(&loaded.tree));
+        return Ok(());
+    }
+    let name = args.source.config.as_ref().map_or_else(|| "the built-in config".to_owned(), |p| p.display().to_string());
+    let file = &loaded.value;
+    println!("{name}: fine");
+    println!("  exporters: {}", file.exporters.0.keys().cloned().collect::<Vec<_>>().join(", "));
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! The config as it takes effect, for `tollgate check --print`.
+//!
+//! After merging, `--set` and expansion it is not obvious what a stage was told. Secrets are `***`, with the
+//! expression they came from beside them, so that a wrong variable is seen without its value.
+
+use super::tree::{Kind, MASK, Node, Path, Segment, Shown, Tree};
+
+/// YAML of everything that was set. Values that were expanded or are secret by type or name are `***`.
+pub fn print_effective(tree: &Tree) -> String {
+    let mut out = String::new();
+    match &tree.root.kind {
+        Kind::Map(entries) if entries.is_empty() => out.push_str("# nothing is set: every value is its default\n"),
+        _ => write(&tree.root, &mut Path::default(), 0, &mut out),
+    }
+    out
+}
+
+fn write(node: &Node, path: &mut Path, indent: usize, out: &mut String) {
+    let pad = "  ".repeat(indent);
+    match &node.kind {
+        Kind::Map(entries) => {
+            for (key, node) in entries {
+                out.push_str(&format!("{pad}{}:", quoted(&key.name, true)));
+                path.0.push(Segment::Key(key.name.clone()));
+                write_after(node, path, indent, out);
+                path.0.pop();
+            }
+        }
+        Kind::Seq(items) => {
+            for (index, node) in items.iter().enumerate() {
+                path.0.push(Segment::Index(index));
+                let mut item = String::new();
+                write_after(node, path, indent, &mut item);
+                out.push_str(&format!("{pad}- {}", item.trim_start()));
+                path.0.pop();
+            }
+        }
+        Kind::Null | Kind::Scalar { .. } => {
+            out.push_str(&pad);
+            scalar(node, path, out);
+        }
+    }
+}
+
+fn write_after(node: &Node, path: &mut Path, indent: usize, out: &mut String) {
+    match &node.kind {
+        Kind::Map(entries) if entries.is_empty() => out.push_str(" {}\n"),
+        Kind::Seq(items) if items.is_empty() => out.push_str(" []\n"),
+        Kind::Map(_) | Kind::Seq(_) => {
+            out.push('\n');
+            write(node, path, indent + 1, out);
+        }
+        Kind::Null | Kind::Scalar { .. } => {
+            out.push(' ');
+            scalar(node, path, out);
+        }
+    }
+}
+
+fn scalar(node: &Node, path: &Path, out: &mut String) {
+    let hidden = node.secret || path.sounds_secret();
+    match (&node.kind, &node.expanded) {
+        (Kind::Scalar { .. }, Some(expanded)) => {
+            out.push_str(&quoted(if hidden { MASK } else { &expanded.masked }, false));
+            // What stands around the expression in a secret, or in place of it, is secret too.
+            if !hidden || node.is_expression_alone() {
+                out.push_str(&format!("  # {}", Shown(&expanded.written)));
+            }
+        }
+        (Kind::Scalar { .. }, None) if hidden => out.push_str(&quoted(MASK, false)),
+        (Kind::Scalar { text, plain }, None) => out.push_str(&quoted(text, *plain)),
+        _ => out.push_str("null"),
+    }
+    out.push('\n');
+}
+
+/// A text that YAML reads back as the same.
+fn quoted(text: &str, plain: bool) -> String {
+    let text = if text.contains("${") || text.contains("$$") { text.replace('$', "$$") } else { text.to_owned() };
+    let looks_typed = text.parse::<f64>().is_ok()
+        || matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "~");
+    let simple = text.chars().all(|c| {
+        c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | ' ' | '%' | '+' | '@' | '(' | ')' | '\\' | '$' | '*' | '=')
+    });
+    let starts = text.chars().next().is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '/' | '.' | '\\') || c == '-' && looks_typed);
+    let safe = simple && starts && !text.contains(": ") && !text.ends_with([' ', ':']) && (plain || !looks_typed);
+    if safe {
+        return text;
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() || super::tree::is_direction_mark(c) => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

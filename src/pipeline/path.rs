@@ -1,0 +1,191 @@
+//! The path of one batch: enrich, sample, redact, in one thread and without a clock.
+//!
+//! A shard of the running stage owns one path, and so does a replay: what a recorded request shows on a desk is what
+//! the stage does with it.
+
+use crate::enrich::{Enrich, Observer, Shared};
+use crate::otlp::request::Item;
+use crate::otlp::signal::Signal;
+use crate::otlp::span::TraceId;
+use crate::pipeline::plan::{LabelRules, Plan};
+use crate::receive::Received;
+use crate::redact::{Findings, Redact, Redacted, Redaction, Redactor};
+use crate::sample::{Decided, Kept, Meters, Outcome, Policies, Pressure, Sampler, Stamp};
+use crate::telemetry::Telemetry;
+use crate::telemetry::ledger::ShardReport;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a step led to.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// What may leave.
+    pub batches: Vec<Redacted>,
+    /// Decisions that were made.
+    pub decided: Vec<Decided>,
+    /// What was found in what leaves, by trace where it has one.
+    pub found: Vec<(Option<TraceId>, Findings)>,
+    /// What the books are told.
+    pub report: ShardReport,
+    /// Items that redaction held back; they are among those lost.
+    pub blocked: u64,
+}
+
+/// What the paths of one stage have in common. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Metrics, memory, books.
+    pub telemetry: Telemetry,
+    /// Responses and names that enrichment has seen.
+    pub enrich: Shared,
+    /// Redaction of metric labels.
+    pub labels: LabelRules,
+    /// Number of paths, which share the limits of the config.
+    pub paths: usize,
+}
+
+/// One path through the stage.
+#[derive(Debug)]
+pub struct Path {
+    common: Common,
+    enrich: Enrich,
+    sampling: Option<Sampling>,
+    redact: Redact,
+    redact_early: bool,
+    outcome: Outcome<Item>,
+}
+
+#[derive(Debug)]
+struct Sampling {
+    sampler: Sampler<Item>,
+    meters: Meters,
+}
+
+impl Sampling {
+    fn new(policies: &Arc<Policies>, common: &Common, now: Instant) -> Sampling {
+        let meters = Meters::new(&common.telemetry.metrics, policies);
+        let sampler = Sampler::new(Arc::clone(policies), common.paths, now).with_budget(common.telemetry.budget.clone());
+        Sampling { sampler, meters }
+    }
+}
+
+impl Path {
+    /// A path by this plan. `now` is where its time begins.
+    pub fn new(plan: &Plan, common: &Common, now: Instant) -> Path {
+        let telemetry = &common.telemetry;
+        Path {
+            common: common.clone(),
+            enrich: Enrich::new(&plan.enrich, Arc::clone(&plan.prices), telemetry, &common.enrich, common.labels.filter()),
+            sampling: plan.policies.as_ref().map(|policies| Sampling::new(policies, common, now)),
+            redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone()),
+            redact_early: plan.redact_early,
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// Goes on by another plan; what is held stays held and is decided by the new policies.
+    pub fn reload(&mut self, plan: &Plan, now: Instant) -> Step {
+        self.enrich.reload(&plan.enrich, Arc::clone(&plan.prices));
+        self.redact.reload(plan.redactor.clone());
+        self.redact_early = plan.redact_early;
+        match (&mut self.sampling, &plan.policies) {
+            (Some(Sampling { sampler, meters }), Some(policies)) => {
+                meters.reload(policies);
+                sampler.reload(Arc::clone(policies), now, &mut self.outcome);
+            }
+            (None, Some(policies)) => self.sampling = Some(Sampling::new(policies, &self.common, now)),
+            (Some(_), None) => {
+                // Sampling was switched off: nobody will be left to decide what is held, so it is decided now.
+                let step = self.shutdown(now);
+                self.sampling = None;
+                return step;
+            }
+            (None, None) => {}
+        }
+        self.finish(0, 0)
+    }
+
+    /// Takes in items of one request.
+    pub fn process(&mut self, received: Received, now: Instant, observer: &mut dyn Observer) -> Step {
+        let arrived = received.len() as u64;
+        let signal = received.signal();
+        let mut items = self.enrich.apply(received, now, observer).into_items();
+        let mut blocked = 0;
+        if self.redact_early && signal != Signal::Metrics {
+            let bodies: Vec<Item> = items.iter().map(|(item, _)| item.clone()).collect();
+            let redacted = self.redact.early(&bodies);
+            items = redacted.into_iter().zip(items).filter_map(|(item, (_, facts))| Some((item?, facts))).collect();
+            blocked = arrived - items.len() as u64;
+        }
+        match &mut self.sampling {
+            Some(Sampling { sampler, .. }) => {
+                for (item, facts) in items {
+                    match signal {
+                        Signal::Logs => sampler.admit_log(facts.trace_id, item, now, &mut self.outcome),
+                        _ => sampler.admit(&facts, item, now, &mut self.outcome),
+                    }
+                }
+            }
+            None if items.is_empty() => {}
+            None => {
+                let keep_class = items.iter().any(|(_, facts)| facts.error.is_some() || facts.truncated);
+                let trace_id = items.first().and_then(|(_, facts)| facts.trace_id);
+                let spans: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
+                self.outcome.kept.push(Kept { spans, stamp: Stamp::default(), keep_class, trace_id });
+            }
+        }
+        self.finish(arrived, blocked)
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Instant) -> Step {
+        if let Some(Sampling { sampler, .. }) = &mut self.sampling {
+            sampler.tick(now, &mut self.outcome);
+        }
+        self.finish(0, 0)
+    }
+
+    /// Tells how full memory is; under pressure traces are decided early.
+    pub fn pressure(&mut self, pressure: Pressure, now: Instant) -> Step {
+        if let Some(Sampling { sampler, .. }) = &mut self.sampling {
+            sampler.pressure(pressure, now, &mut self.outcome);
+        }
+        self.finish(0, 0)
+    }
+
+    /// Decides everything that is held.
+    pub fn shutdown(&mut self, now: Instant) -> Step {
+        if let Some(Sampling { sampler, .. }) = &mut self.sampling {
+            sampler.shutdown(now, &mut self.outcome);
+        }
+        self.finish(0, 0)
+    }
+
+    /// When the next tick is due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.sampling.as_ref().and_then(|s| s.sampler.next_deadline())
+    }
+
+    /// Items held: undecided, or dropped and not yet gone.
+    pub fn held(&self) -> u64 {
+        self.sampling.as_ref().map_or(0, |s| s.sampler.held())
+    }
+
+    /// The redaction rules in force.
+    pub fn redactor(&self) -> Option<&Redactor> {
+        self.redact.redactor()
+    }
+
+    fn finish(&mut self, arrived: u64, blocked_early: u64) -> Step {
+        if let Some(Sampling { sampler, meters }) = &mut self.sampling {
+            meters.record(&self.outcome);
+            meters.status(sampler.status());
+        }
+        let (kept, dropped) = (self.outcome.kept_items(), self.outcome.dropped_items());
+        let Redaction { batches, found, blocked } = self.redact.apply(&self.outcome.kept);
+        let decided = std::mem::take(&mut self.outcome.decisions);
+        self.outcome.clear();
+        let report = ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };
+        Step { batches, decided, found, report, blocked: blocked + blocked_early }
+    }
+}

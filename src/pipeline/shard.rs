@@ -1,0 +1,165 @@
+//! One owner for the traces of one shard.
+//!
+//! A trace belongs to the shard its id hashes to, and everything that happens to it happens in that shard's task: no
+//! lock is held while a span is read, priced or redacted, and the order of arrival is the order of decisions.
+
+use crate::forward::Forward;
+use crate::pipeline::path::{Common, Path, Step};
+use crate::pipeline::plan::Plan;
+use crate::receive::Received;
+use crate::redact::Meters;
+use crate::sample::{Decisions, Pressure};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant as TokioInstant, sleep_until};
+use tracing::error;
+
+/// A shard looks at memory pressure and its deadlines at least this often.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// What a shard is told.
+pub(in crate::pipeline) enum Order {
+    /// Take in these items.
+    Batch(Received),
+    /// Go on by another plan.
+    Reload(Arc<Plan>),
+    /// Decide everything and stop; answered when all of it was handed to the destinations.
+    Drain(oneshot::Sender<()>),
+}
+
+/// What all shards share.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Shared {
+    pub(in crate::pipeline) common: Common,
+    pub(in crate::pipeline) forward: Arc<Forward>,
+    pub(in crate::pipeline) decisions: Decisions,
+    pub(in crate::pipeline) redact_meters: Meters,
+}
+
+pub(in crate::pipeline) struct Shard {
+    number: usize,
+    path: Path,
+    shared: Arc<Shared>,
+    pressure: Pressure,
+}
+
+impl Shard {
+    pub(in crate::pipeline) fn new(number: usize, plan: &Plan, shared: Arc<Shared>) -> Shard {
+        let path = Path::new(plan, &shared.common, Instant::now());
+        Shard { number, path, shared, pressure: Pressure::Normal }
+    }
+
+    /// Runs until it is drained or nobody can give it orders any more.
+    pub(in crate::pipeline) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            let heartbeat = Instant::now() + HEARTBEAT;
+            let wake = self.path.next_deadline().map_or(heartbeat, |due| due.min(heartbeat));
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Batch(received)) => {
+                        let step = self.path.process(received, Instant::now(), &mut ());
+                        self.finish(step);
+                        // A stream of batches must not keep deadlines from being seen.
+                        self.tick();
+                    }
+                    Some(Order::Reload(plan)) => {
+                        let step = self.path.reload(&plan, Instant::now());
+                        self.finish(step);
+                    }
+                    Some(Order::Drain(done)) => {
+                        self.drain(&mut orders);
+                        let _ = done.send(());
+                        return;
+                    }
+                    None => {
+                        self.drain(&mut orders);
+                        return;
+                    }
+                },
+                () = sleep_until(TokioInstant::from_std(wake)) => self.tick(),
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    fn drain(&mut self, orders: &mut mpsc::Receiver<Order>) {
+        // What was accepted before the order came is still in the channel.
+        orders.close();
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Batch(received) = order {
+                let step = self.path.process(received, Instant::now(), &mut ());
+                self.finish(step);
+            }
+        }
+        let step = self.path.shutdown(Instant::now());
+        self.finish(step);
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let pressure = next_level(self.pressure, self.shared.common.telemetry.budget.fill());
+        if pressure != Pressure::Normal || pressure != self.pressure {
+            self.pressure = pressure;
+            let step = self.path.pressure(pressure, now);
+            self.finish(step);
+        }
+        if self.path.next_deadline().is_some_and(|due| due <= now) {
+            let step = self.path.tick(now);
+            self.finish(step);
+        }
+    }
+
+    /// Books, metrics and the way out of what a step led to.
+    fn finish(&mut self, step: Step) {
+        let Shared { common, forward, decisions, redact_meters } = &*self.shared;
+        common.telemetry.ledger.shard(self.number, step.report);
+        decisions.record(&step.decided, Instant::now());
+        if let Some(redactor) = self.path.redactor() {
+            step.found.iter().for_each(|(_, findings)| redact_meters.record(redactor, findings));
+        }
+        if step.blocked > 0 {
+            redact_meters.blocked(step.blocked);
+            error!(target: "redact", spans = step.blocked, "held back because redacting them failed");
+        }
+        for batch in step.batches {
+            forward.enqueue(batch);
+        }
+    }
+}
+
+/// The level of pressure at this part of the memory limit. A level is left only well below where it was entered, so that it does not
+/// flicker.
+fn next_level(level: Pressure, fill: f64) -> Pressure {
+    let entered = match fill {
+        f if f >= 0.95 => Pressure::Hard,
+        f if f >= 0.85 => Pressure::Evict,
+        f if f >= 0.70 => Pressure::Soft,
+        _ => Pressure::Normal,
+    };
+    let stays = match level {
+        Pressure::Hard => fill >= 0.85,
+        Pressure::Evict => fill >= 0.75,
+        Pressure::Soft => fill >= 0.65,
+        Pressure::Normal => true,
+    };
+    if stays { level.max(entered) } else { entered }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_left_only_well_below_where_it_was_entered() {
+        let levels: Vec<_> = [0.5, 0.71, 0.66, 0.64, 0.86, 0.76, 0.74, 0.96, 0.9, 0.84, 0.1]
+            .into_iter()
+            .scan(Pressure::Normal, |level, fill| {
+                *level = next_level(*level, fill);
+                Some(*level)
+            })
+            .collect();
+        use Pressure::{Evict, Hard, Normal, Soft};
+        assert_eq!(levels, [Normal, Soft, Soft, Normal, Evict, Evict, Soft, Hard, Hard, Soft, Normal]);
+    }
+}

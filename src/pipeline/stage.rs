@@ -1,0 +1,341 @@
+//! The running stage: started from a config, reloaded by one, drained at the end.
+
+use crate::config::File;
+use crate::forward::Forward;
+use crate::live::{Admin, AdminConfig, Answers, Status};
+use crate::otlp::signal::Signal;
+use crate::otlp::span::TraceId;
+use crate::otlp::trace_state::threshold_digits;
+use crate::pipeline::machine;
+use crate::pipeline::path::Common;
+use crate::pipeline::plan::{LabelRules, Plan};
+use crate::pipeline::shard::{Order, Shard, Shared};
+use crate::receive::{Busy, Intake, Opened, Receivers};
+use crate::redact;
+use crate::sample::Decisions;
+use crate::telemetry::Telemetry;
+use serde_json::{Value, json};
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Batches that may wait for one shard. What they hold is charged for already, so this bounds latency, not memory.
+const SHARD_QUEUE: usize = 256;
+
+/// A sender is told to come back after this long where a shard does not keep up.
+const SHARD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Part of the memory limit from which new requests are refused. The rest is for what admitted traffic still grows by:
+/// added attributes, redacted copies, batches on their way out.
+const REFUSE_AT: f64 = 0.95;
+
+/// Decisions that `/api/decisions` can answer about, and for how long.
+const MAX_ANSWERS: usize = 200_000;
+const ANSWERS_FOR: Duration = Duration::from_secs(3600);
+
+/// Why the stage did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A receiver cannot listen.
+    #[error(transparent)]
+    Receive(#[from] crate::receive::BindError),
+    /// An exporter cannot be set up.
+    #[error(transparent)]
+    Forward(#[from] crate::forward::StartError),
+    /// The admin port cannot listen.
+    #[error(transparent)]
+    Admin(#[from] crate::live::ServeError),
+}
+
+/// A running stage.
+#[derive(Debug)]
+pub struct Running {
+    telemetry: Telemetry,
+    status: Status,
+    entrance: Entrance,
+    forward: Arc<Forward>,
+    decisions: Decisions,
+    shards: Vec<JoinHandle<()>>,
+    receivers: JoinHandle<()>,
+    labels: LabelRules,
+    stop_receiving: CancellationToken,
+    stop_admin: CancellationToken,
+    admin: JoinHandle<()>,
+    shutdown_timeout: Duration,
+    addresses: Addresses,
+}
+
+/// Where the stage listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// OTLP over gRPC.
+    pub grpc: Option<SocketAddr>,
+    /// OTLP over HTTP.
+    pub http: Option<SocketAddr>,
+    /// The admin port.
+    pub admin: SocketAddr,
+}
+
+impl Running {
+    /// Starts every part. `plan` is that of the config.
+    ///
+    /// # Errors
+    /// The first part that cannot be started; the others are not, then.
+    pub async fn start(file: &File, plan: Plan) -> Result<Running, StartError> {
+        let telemetry = Telemetry::new(machine::memory_limit(file.service.memory.limit));
+        plan.warnings.iter().for_each(|warning| warn!(target: "config", "{warning}"));
+
+        let admin = Admin::bind(&file.service.admin.endpoint.to_string()).await?;
+        let forward = Arc::new(Forward::start(&file.exporters, &telemetry)?);
+        let decisions = Decisions::new(MAX_ANSWERS, ANSWERS_FOR);
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let labels = LabelRules::new(plan.redactor.clone());
+        let common = Common { telemetry: telemetry.clone(), enrich: Default::default(), labels: labels.clone(), paths: count };
+        let shared = Arc::new(Shared {
+            common,
+            forward: Arc::clone(&forward),
+            decisions: decisions.clone(),
+            redact_meters: redact::Meters::new(&telemetry.metrics),
+        });
+        let (mut shards, mut orders) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let (sender, receiver) = mpsc::channel(SHARD_QUEUE);
+            shards.push(tokio::spawn(Shard::new(number, &plan, Arc::clone(&shared)).run(receiver)));
+            orders.push(sender);
+        }
+        let entrance = Entrance {
+            orders: orders.into(),
+            telemetry: telemetry.clone(),
+            forward: Arc::clone(&forward),
+            seed: Arc::new(RandomState::new()),
+            closed: Arc::new(AtomicBool::new(false)),
+        };
+        let receivers = Receivers::bind(&file.receivers, &telemetry, entrance.clone()).await?;
+        let addresses = Addresses { grpc: receivers.grpc_addr(), http: receivers.http_addr(), admin: admin.address() };
+
+        build_info(&telemetry);
+        let (stop_receiving, stop_admin, status) = (CancellationToken::new(), CancellationToken::new(), Status::default());
+        let answers = Arc::new(StageAnswers { telemetry: telemetry.clone(), decisions: decisions.clone(), addresses, shards: count });
+        let (metrics, admin_status, stop) = (telemetry.metrics.clone(), status.clone(), stop_admin.clone());
+        let admin_config = admin_config(file);
+        let admin = tokio::spawn(async move {
+            if let Err(error) = admin.serve(admin_config, metrics, admin_status, answers, stop.cancelled_owned()).await {
+                warn!(target: "live", %error, "the admin port stopped");
+            }
+        });
+        let receivers = tokio::spawn(receivers.serve(stop_receiving.clone()));
+        status.serving();
+        Ok(Running {
+            telemetry,
+            status,
+            entrance,
+            forward,
+            decisions,
+            shards,
+            receivers,
+            labels,
+            stop_receiving,
+            stop_admin,
+            admin,
+            shutdown_timeout: file.service.shutdown_timeout,
+            addresses,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The books, the account of memory and the metrics.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// Decisions that are remembered.
+    pub fn decisions(&self) -> &Decisions {
+        &self.decisions
+    }
+
+    /// The entrance behind the receivers, for traffic that does not come over a socket.
+    pub fn entrance(&self) -> &Entrance {
+        &self.entrance
+    }
+
+    /// Goes on by another config: processors and exporters at once, without losing what is held.
+    ///
+    /// # Errors
+    /// Where the new config does not work. Nothing has changed then.
+    pub async fn reload(&self, file: &File, plan: Plan) -> Result<(), StartError> {
+        let plan = Arc::new(plan);
+        self.forward.reload(&file.exporters)?;
+        self.labels.replace(plan.redactor.clone());
+        self.telemetry.budget.set_limit(machine::memory_limit(file.service.memory.limit));
+        for orders in self.entrance.orders.iter() {
+            // A shard that is gone has nothing to reload.
+            let _ = orders.send(Order::Reload(Arc::clone(&plan))).await;
+        }
+        Ok(())
+    }
+
+    /// Stops taking requests, decides and delivers what is held, and stops.
+    ///
+    /// What cannot be delivered within `service.shutdown_timeout` is counted as failed, with the reason `shutdown`.
+    pub async fn shutdown(self) {
+        let deadline = Instant::now() + self.shutdown_timeout;
+        self.status.draining();
+        self.entrance.closed.store(true, Ordering::Release);
+        self.stop_receiving.cancel();
+        let half = self.shutdown_timeout / 2;
+        if tokio::time::timeout(half, self.receivers).await.is_err() {
+            warn!(target: "pipeline", "connections were still open after half the shutdown timeout");
+        }
+        for orders in self.entrance.orders.iter() {
+            let (done, wait) = oneshot::channel();
+            if orders.send(Order::Drain(done)).await.is_ok() {
+                let _ = wait.await;
+            }
+        }
+        for shard in self.shards {
+            let _ = shard.await;
+        }
+        self.forward.drain(deadline.saturating_duration_since(Instant::now())).await;
+        let books = self.telemetry.ledger.books();
+        info!(target: "pipeline", accepted = books.accepted, forwarded = books.forwarded, dropped = books.dropped, lost = books.lost, "drained");
+        self.stop_admin.cancel();
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.admin).await;
+    }
+}
+
+fn admin_config(file: &File) -> AdminConfig {
+    let admin = &file.service.admin;
+    AdminConfig {
+        endpoint: admin.endpoint.to_string(),
+        tokens: admin.auth.bearer_tokens.iter().map(|token| AdminConfig::digest(token.expose())).collect(),
+        allowed_hosts: admin.allowed_hosts.clone(),
+    }
+}
+
+fn build_info(telemetry: &Telemetry) {
+    let labels = [("version", env!("CARGO_PKG_VERSION"))];
+    telemetry.metrics.gauge("tollgate_build_info", "1, with the version of the program as a label", &labels).set(1.0);
+}
+
+/// Where receivers hand over what they took.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    orders: Arc<[mpsc::Sender<Order>]>,
+    telemetry: Telemetry,
+    forward: Arc<Forward>,
+    seed: Arc<RandomState>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Entrance {
+    fn shard_of(&self, trace: TraceId) -> usize {
+        // Trace ids are chosen by senders: a seeded hash keeps one of them from filling one shard on purpose.
+        self.seed.hash_one(trace) as usize % self.orders.len()
+    }
+
+    async fn hand_over(&self, opened: Opened) -> Result<(), Busy> {
+        let items = opened.len() as u64;
+        let parts = opened.split(self.orders.len(), |trace| self.shard_of(trace));
+        // Places in every shard first: a request is accepted whole or not at all.
+        let mut permits = Vec::with_capacity(parts.len());
+        for (shard, _) in &parts {
+            match tokio::time::timeout(SHARD_PATIENCE, self.orders[*shard].reserve()).await {
+                Ok(Ok(permit)) => permits.push(permit),
+                Ok(Err(_)) => return Err(Busy { retry_after: Duration::from_secs(1), reason: "shutting_down" }),
+                Err(_) => return Err(Busy { retry_after: SHARD_PATIENCE, reason: "shard_busy" }),
+            }
+        }
+        self.telemetry.ledger.accept(items);
+        for (permit, (_, received)) in permits.into_iter().zip(parts) {
+            permit.send(Order::Batch(received));
+        }
+        Ok(())
+    }
+}
+
+impl Intake for Entrance {
+    async fn offer(&self, opened: Opened) -> Result<(), Busy> {
+        if let Some(busy) = self.pressure() {
+            return Err(busy);
+        }
+        if opened.is_empty() {
+            return Ok(());
+        }
+        if opened.signal() == Signal::Metrics {
+            let items = opened.len() as u64;
+            self.telemetry.ledger.accept(items);
+            self.telemetry.ledger.pass(items);
+            if let Some(batch) = redact::pass_metrics(opened.whole(), &self.telemetry.budget) {
+                self.forward.enqueue(batch);
+            }
+            return Ok(());
+        }
+        self.hand_over(opened).await
+    }
+
+    fn pressure(&self) -> Option<Busy> {
+        if self.closed.load(Ordering::Acquire) {
+            return Some(Busy { retry_after: Duration::from_secs(1), reason: "shutting_down" });
+        }
+        if let Some(retry_after) = self.forward.pressure() {
+            return Some(Busy { retry_after, reason: "queue_full" });
+        }
+        (self.telemetry.budget.fill() >= REFUSE_AT).then_some(Busy { retry_after: Duration::from_secs(2), reason: "memory" })
+    }
+}
+
+struct StageAnswers {
+    telemetry: Telemetry,
+    decisions: Decisions,
+    addresses: Addresses,
+    shards: usize,
+}
+
+impl Answers for StageAnswers {
+    fn decision(&self, trace: TraceId) -> Option<Value> {
+        let answer = self.decisions.find(trace, Instant::now())?;
+        Some(json!({
+            "trace_id": trace.to_string(),
+            "decision": answer.decision.as_str(),
+            "policy": &*answer.policy,
+            "reason": answer.reason.as_str(),
+            "trigger": answer.trigger.as_str(),
+            "matched": answer.matched.iter().map(|name| &**name).collect::<Vec<_>>(),
+            "spans": answer.spans,
+            "complete": answer.complete,
+            "partial": answer.partial,
+            "wait_ms": answer.wait.as_millis() as u64,
+            "threshold": answer.threshold.map(threshold_digits),
+            "seconds_ago": answer.at.elapsed().as_secs(),
+        }))
+    }
+
+    fn status(&self) -> Value {
+        let books = self.telemetry.ledger.books();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "listening": { "grpc": self.addresses.grpc, "http": self.addresses.http, "admin": self.addresses.admin },
+            "durability": "memory: what is held is lost if the process is killed",
+            "shards": self.shards,
+            "memory": { "used_bytes": self.telemetry.budget.used(), "limit_bytes": self.telemetry.budget.limit() },
+            "spans": {
+                "accepted": books.accepted,
+                "pending": books.pending(),
+                "forwarded": books.forwarded,
+                "dropped": books.dropped,
+                "lost": books.lost,
+                "unaccounted": self.telemetry.ledger.unaccounted(),
+            },
+        })
+    }
+}

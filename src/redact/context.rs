@@ -1,0 +1,414 @@
+//! Words that turn a bare number into somebody's number.
+//!
+//! Nine digits prove nothing; nine digits after "social security" do. All words of all types are looked for in one
+//! walk over the few bytes around a candidate, and the answer is a set of bits, so twenty types cost one look.
+
+use std::sync::LazyLock;
+
+pub(crate) const CARD: u64 = 1;
+pub(crate) const IBAN: u64 = 1 << 1;
+pub(crate) const SSN: u64 = 1 << 2;
+pub(crate) const ITIN: u64 = 1 << 3;
+pub(crate) const NHS: u64 = 1 << 4;
+pub(crate) const STEUER: u64 = 1 << 5;
+pub(crate) const BSN: u64 = 1 << 6;
+pub(crate) const CPF: u64 = 1 << 7;
+pub(crate) const CNPJ: u64 = 1 << 8;
+pub(crate) const AADHAAR: u64 = 1 << 9;
+pub(crate) const PAN: u64 = 1 << 10;
+pub(crate) const TFN: u64 = 1 << 11;
+pub(crate) const ABN: u64 = 1 << 12;
+pub(crate) const MEDICARE: u64 = 1 << 13;
+pub(crate) const NRIC: u64 = 1 << 14;
+pub(crate) const PESEL: u64 = 1 << 15;
+pub(crate) const RRN: u64 = 1 << 16;
+pub(crate) const MY_NUMBER: u64 = 1 << 17;
+pub(crate) const SIN: u64 = 1 << 18;
+pub(crate) const PASSPORT: u64 = 1 << 19;
+pub(crate) const DRIVER: u64 = 1 << 20;
+pub(crate) const BIRTH: u64 = 1 << 21;
+pub(crate) const PHONE: u64 = 1 << 22;
+pub(crate) const ROUTING: u64 = 1 << 23;
+pub(crate) const ACCOUNT: u64 = 1 << 24;
+/// Words that may speak of a phone, or of any number.
+pub(crate) const PHONE_MAYBE: u64 = 1 << 25;
+
+/// Characters before a candidate in which a word counts.
+const BEFORE: usize = 50;
+/// Characters after it.
+const AFTER: usize = 20;
+
+/// The words, lower case, with and without accents. ASCII words of up to three letters must stand whole, longer ones
+/// may go on ("phone" in "phones"); words of other scripts have no boundaries.
+const WORDS: &[(u64, &[&str])] = &[
+    (CARD, &["card", "credit", "debit", "visa", "mastercard", "maestro", "amex", "karte", "carte", "tarjeta", "carta", "cartão"]),
+    (IBAN, &["iban"]),
+    (SSN, &["ssn", "social security", "social"]),
+    (ITIN, &["itin", "taxpayer", "tax id"]),
+    (NHS, &["nhs", "health service", "health number"]),
+    (STEUER, &["steuer-id", "steuerid", "steueridentifikationsnummer", "steuernummer", "steuer id", "idnr", "tin"]),
+    (BSN, &["bsn", "burgerservicenummer", "sofinummer"]),
+    (CPF, &["cpf"]),
+    (CNPJ, &["cnpj"]),
+    (AADHAAR, &["aadhaar", "aadhar", "uidai", "आधार"]),
+    (PAN, &["pan", "permanent account"]),
+    (TFN, &["tfn", "tax file"]),
+    (ABN, &["abn", "business number"]),
+    (MEDICARE, &["medicare"]),
+    (NRIC, &["nric", "fin"]),
+    (PESEL, &["pesel"]),
+    (RRN, &["rrn", "resident registration", "주민등록"]),
+    (MY_NUMBER, &["my number", "mynumber", "individual number", "マイナンバー", "個人番号"]),
+    (SIN, &["sin", "social insurance", "nas", "assurance sociale"]),
+    (
+        PASSPORT,
+        &[
+            "passport",
+            "travel document",
+            "reisepass",
+            "passnummer",
+            "passeport",
+            "pasaporte",
+            "passaporto",
+            "passaporte",
+            "paspoort",
+            "paszport",
+            "여권",
+            "パスポート",
+            "旅券",
+            "护照",
+            "護照",
+        ],
+    ),
+    (
+        DRIVER,
+        &[
+            "driver",
+            "driving",
+            "licence",
+            "license",
+            "dl",
+            "führerschein",
+            "fuehrerschein",
+            "permis",
+            "patente",
+            "prawo jazdy",
+            "rijbewijs",
+            "운전면허",
+            "運転免許",
+            "驾驶证",
+            "驾照",
+        ],
+    ),
+    (
+        BIRTH,
+        &[
+            "born",
+            "birth",
+            "dob",
+            "d.o.b",
+            "geboren",
+            "geb",
+            "geburtsdatum",
+            "geburtstag",
+            "né",
+            "née",
+            "naissance",
+            "nacido",
+            "nacida",
+            "nacimiento",
+            "nato",
+            "nata",
+            "nascita",
+            "nascimento",
+            "nascido",
+            "nascida",
+            "geboortedatum",
+            "urodz",
+            "ur",
+            "生年月日",
+            "생년월일",
+            "出生",
+            "bday",
+        ],
+    ),
+    (
+        PHONE,
+        &[
+            "phone",
+            "tel",
+            "call",
+            "cell",
+            "mobile",
+            "fax",
+            "whatsapp",
+            "contact",
+            "reach",
+            "dial",
+            "sms",
+            "text me",
+            "messages to",
+            "hotline",
+            "telefon",
+            "telephone",
+            "anruf",
+            "rufen",
+            "mobil",
+            "handy",
+            "téléphone",
+            "appel",
+            "portable",
+            "llam",
+            "teléfono",
+            "móvil",
+            "celular",
+            "ligue",
+            "telefone",
+            "chiama",
+            "cellulare",
+            "telefoon",
+            "bel",
+            "ring",
+            "電話",
+            "전화",
+            "手机",
+            "手機",
+            "电话",
+            "携帯",
+            "휴대폰",
+        ],
+    ),
+    (PHONE_MAYBE, &["number", "line", "desk", "office", "answering"]),
+    (ROUTING, &["routing", "aba", "rtn", "transit"]),
+    (ACCOUNT, &["account", "acct", "a/c", "bank", "konto", "compte", "cuenta", "conto", "rekening"]),
+];
+
+/// The words by their first byte.
+static BY_LEAD: LazyLock<Vec<Vec<(&'static [u8], u64)>>> = LazyLock::new(|| {
+    let mut table = vec![Vec::new(); 256];
+    for &(bits, words) in WORDS {
+        for word in words {
+            if let Some(slot) = word.as_bytes().first().and_then(|&lead| table.get_mut(usize::from(lead))) {
+                slot.push((word.as_bytes(), bits));
+            }
+        }
+    }
+    table
+});
+
+/// Which types have one of their words near `start..end`, or as the name of the key that holds the text.
+pub(crate) fn around(text: &str, start: usize, end: usize, key: Option<&str>) -> u64 {
+    let from = before(text, start);
+    let mut found = words(text, from, start, start, false);
+    let to = after(text, end);
+    found |= words(text, end, to, to, false);
+    if let Some(key) = key {
+        found |= of_key(key);
+    }
+    found
+}
+
+/// The bits of a key: the words at its end, without a trailing "number" or the like. `customer_phone_number` is a phone,
+/// `account_created_at` is no account.
+pub(crate) fn of_key(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    let mut end = bytes.len();
+    for _ in 0..3 {
+        while end > 0 && bytes.get(end - 1).is_some_and(|b| matches!(b, b'_' | b'-' | b' ' | b'.')) {
+            end -= 1;
+        }
+        let tail = bytes.get(..end).unwrap_or_default();
+        let cut = [&b"number"[..], b"value", b"num", b"no", b"nr"].into_iter().find(|suffix| {
+            tail.len() > suffix.len() && tail.get(tail.len() - suffix.len()..).is_some_and(|t| t.eq_ignore_ascii_case(suffix)) && {
+                let at = tail.len() - suffix.len();
+                !tail.get(at - 1).is_some_and(u8::is_ascii_alphabetic) || tail.get(at).is_some_and(u8::is_ascii_uppercase)
+            }
+        });
+        match cut {
+            Some(suffix) => end -= suffix.len(),
+            None => break,
+        }
+    }
+    let tail = key.get(..end).unwrap_or(key);
+    whole(tail) | last_word(tail)
+}
+
+/// The bits of the words that begin where the last word of the key begins.
+fn last_word(tail: &str) -> u64 {
+    let bytes = tail.as_bytes();
+    for at in (0..bytes.len()).rev() {
+        let here = bytes.get(at).copied().unwrap_or(0);
+        let prev = at.checked_sub(1).and_then(|p| bytes.get(p)).copied().unwrap_or(b'_');
+        let starts =
+            here.is_ascii_alphabetic() && (!prev.is_ascii_alphanumeric() || (here.is_ascii_uppercase() && prev.is_ascii_lowercase()));
+        if starts || here >= 0xC0 {
+            let found = word_at(bytes, at, bytes.len(), true);
+            if starts || found != 0 {
+                return found;
+            }
+        }
+    }
+    0
+}
+
+/// The bits of the words that the key is, once both are squeezed: `socialSecurity`, `tax-id`.
+fn whole(tail: &str) -> u64 {
+    let squeeze = |c: &char| !matches!(c, '-' | '_' | ' ');
+    let squeezed: String = tail.chars().filter(squeeze).flat_map(char::to_lowercase).collect();
+    let is_it = |word: &&str| word.chars().filter(squeeze).eq(squeezed.chars());
+    WORDS.iter().filter(|(_, words)| words.iter().any(|word| is_it(&word))).fold(0, |all, (bits, _)| all | bits)
+}
+
+/// The bits of the words that start in `from..to` of the text and end by `limit`.
+fn words(text: &str, from: usize, to: usize, limit: usize, key: bool) -> u64 {
+    let bytes = text.as_bytes();
+    let mut found = 0;
+    let mut prev = from.checked_sub(1).and_then(|p| bytes.get(p)).copied().unwrap_or(b' ');
+    let mut skip_to = from;
+    for at in from..to {
+        let Some(&here) = bytes.get(at) else { break };
+        if at < skip_to {
+            continue;
+        }
+        if here == b'[' {
+            // A redaction token names a type; its name is no context for what stands beside it.
+            skip_to = token_end(bytes, at);
+            prev = here;
+            continue;
+        }
+        let starts = if here < 0x80 { here.is_ascii_alphabetic() && !prev.is_ascii_alphanumeric() } else { here >= 0xC0 };
+        if starts {
+            found |= word_at(bytes, at, limit, key);
+        }
+        prev = here;
+    }
+    found
+}
+
+/// Past the `]` of a redaction token that opens here; past the `[` alone if it is none.
+fn token_end(bytes: &[u8], open: usize) -> usize {
+    let token = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_' || *b == b':' || matches!(b, b'a'..=b'z');
+    let inside = bytes.get(open + 1..).unwrap_or_default().iter().take(80).take_while(|b| token(b)).count();
+    let close = open + 1 + inside;
+    let capital = bytes.get(open + 1).is_some_and(u8::is_ascii_uppercase)
+        && bytes.get(open + 2).is_some_and(|b| b.is_ascii_uppercase() || *b == b'_');
+    if capital && bytes.get(close) == Some(&b']') { close + 1 } else { open + 1 }
+}
+
+/// The bits of the words that start exactly here.
+fn word_at(bytes: &[u8], at: usize, limit: usize, key: bool) -> u64 {
+    let Some(&lead) = bytes.get(at) else { return 0 };
+    let Some(list) = BY_LEAD.get(usize::from(lead.to_ascii_lowercase())) else { return 0 };
+    let mut found = 0;
+    for &(word, bits) in list {
+        if found & bits == bits {
+            continue;
+        }
+        let end = at + word.len();
+        let Some(here) = bytes.get(at..end).filter(|_| end <= limit) else { continue };
+        if !same(here, word, key) {
+            continue;
+        }
+        let short = word.len() <= 3 && word.is_ascii();
+        let goes_on = bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || (*b >= 0x80 && word.is_ascii()));
+        let camel = key && bytes.get(end).is_some_and(u8::is_ascii_uppercase);
+        if !(short && goes_on) || camel || digits_follow(bytes, end) {
+            found |= bits;
+        }
+    }
+    found
+}
+
+/// `tel0301234`, `SSN123456789`: the digits glued to a word are the number itself.
+fn digits_follow(bytes: &[u8], end: usize) -> bool {
+    bytes.get(end).is_some_and(u8::is_ascii_digit)
+}
+
+/// Equal but for ASCII case; in a key any of `-_. ` stands for any other.
+fn same(here: &[u8], word: &[u8], key: bool) -> bool {
+    here.iter().zip(word).all(|(h, w)| {
+        h.eq_ignore_ascii_case(w) || (*w == b' ' && matches!(h, b'_' | b'-' | b'\n' | b'\t' | 0xA0)) || (key && *w == b'-' && *h == b'_')
+    })
+}
+
+/// Where the window before `start` begins: at most [`BEFORE`] characters back, and behind a blank line.
+fn before(text: &str, start: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = start;
+    let mut chars = 0;
+    while at > 0 && chars < BEFORE {
+        at -= 1;
+        let here = bytes.get(at).copied().unwrap_or(0);
+        if here == b'\n' && at > 0 && bytes.get(at - 1).is_some_and(|&b| b == b'\n') {
+            return at + 1;
+        }
+        if here & 0xC0 != 0x80 {
+            chars += 1;
+        }
+    }
+    at
+}
+
+/// Where the window after `end` stops.
+fn after(text: &str, end: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = end;
+    let mut chars = 0;
+    while at < bytes.len() && chars < AFTER {
+        let here = bytes.get(at).copied().unwrap_or(0);
+        if here == b'\n' && bytes.get(at + 1).is_some_and(|&b| b == b'\n') {
+            return at;
+        }
+        at += 1;
+        if bytes.get(at).is_none_or(|b| b & 0xC0 != 0x80) {
+            chars += 1;
+        }
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ACCOUNT, BIRTH, ITIN, PHONE, SIN, SSN, around, of_key};
+
+    fn at(text: &str) -> u64 {
+        let start = text.find('#').unwrap();
+        around(text, start, start + 1, None)
+    }
+
+    #[test]
+    fn a_word_counts_before_and_shortly_after() {
+        assert_eq!(at("your SSN is #"), SSN);
+        assert_eq!(at("Konto: #"), ACCOUNT);
+        assert_eq!(at("# (date of birth)"), BIRTH);
+        assert_eq!(at("電話#"), PHONE);
+        assert_eq!(at("tax  id #") | at("tax\nid #"), ITIN);
+    }
+
+    #[test]
+    fn short_words_stand_whole_and_prefixes_start_words() {
+        assert_eq!(at("since #"), 0);
+        assert_eq!(at("sin #"), SIN);
+        assert_eq!(at("microphone #"), 0);
+        assert_eq!(at("phones #"), PHONE);
+        assert_eq!(at("finally tell #"), 0);
+    }
+
+    #[test]
+    fn a_blank_line_and_distance_end_the_window() {
+        assert_eq!(at("phone\n\n#"), 0);
+        assert_eq!(at(&format!("phone {} #", "x ".repeat(26))), 0);
+        assert_eq!(at("[PHONE] #"), 0);
+    }
+
+    #[test]
+    fn a_key_counts_by_its_last_word() {
+        assert_eq!(of_key("customerPhone"), PHONE);
+        assert_eq!(of_key("phone_number"), PHONE);
+        assert_eq!(of_key("account_created_at"), 0);
+        assert_eq!(of_key("bankAccountNumber"), ACCOUNT);
+        assert_eq!(of_key("social_security"), SSN);
+        assert_eq!(of_key("dateOfBirth"), BIRTH);
+        assert_eq!(of_key("total"), 0);
+    }
+}

@@ -1,0 +1,199 @@
+//! What a policy may ask of a trace, one file for each question.
+//!
+//! A condition compiles to one of three kinds of test. Tests of attributes and of single spans are answered as a span arrives and
+//! leave one bit; only tests of the trace as a whole are asked again at the decision. So a trace is never walked twice.
+
+mod always_sample;
+mod attribute_exists;
+mod boolean_attribute;
+mod error_class;
+mod latency;
+mod llm_calls;
+mod numeric_attribute;
+mod span_count;
+mod span_latency;
+mod status_code;
+mod string_attribute;
+mod trace_cost;
+mod trace_tokens;
+mod truncated;
+mod unpriced;
+
+pub use always_sample::AlwaysSample;
+pub use attribute_exists::AttributeExists;
+pub use boolean_attribute::BooleanAttribute;
+pub use error_class::ErrorClasses;
+pub use latency::Latency;
+pub use llm_calls::LlmCalls;
+pub use numeric_attribute::NumericAttribute;
+pub use span_count::SpanCount;
+pub use span_latency::SpanLatency;
+pub use status_code::StatusCodes;
+pub use string_attribute::StringAttribute;
+pub use trace_cost::TraceCost;
+pub use trace_tokens::TraceTokens;
+pub use truncated::Truncated;
+pub use unpriced::Unpriced;
+
+use crate::otlp::span::Any;
+use crate::sample::totals::{Mark, Totals};
+use serde::Deserialize;
+use serde::de::MapAccess;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+macro_rules! conditions {
+    ($($(#[doc = $doc:literal])* $name:literal $variant:ident($type:ident),)*) => {
+        /// A condition as the config spells it.
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[serde(tag = "type")]
+        pub enum Condition {
+            $($(#[doc = $doc])* #[serde(rename = $name)] $variant($type),)*
+        }
+
+        impl Condition {
+            /// The names of all conditions.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// What `type:` calls it.
+            pub fn name(&self) -> &'static str {
+                match self { $(Condition::$variant(_) => $name,)* }
+            }
+
+            /// Makes it a test.
+            ///
+            /// # Errors
+            /// The field that is wrong, and why.
+            pub(super) fn compile(&self) -> Result<Test, Fault> {
+                match self { $(Condition::$variant(condition) => condition.compile(),)* }
+            }
+
+            /// Reads the block of the Collector's spelling, if there is a condition of that name.
+            pub(super) fn block<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Option<Condition>, A::Error> {
+                match name {
+                    $($name => map.next_value().map(|block| Some(Condition::$variant(block))),)*
+                    _ => Ok(None),
+                }
+            }
+
+            /// The condition of that name without any fields, if it needs none.
+            pub(super) fn bare(name: &str) -> Option<Condition> {
+                type Nothing = serde::de::value::MapDeserializer<'static, std::iter::Empty<(&'static str, &'static str)>, serde::de::value::Error>;
+                match name {
+                    $($name => $type::deserialize(Nothing::new(std::iter::empty())).ok().map(Condition::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+conditions! {
+    /// Holds for every trace.
+    "always_sample" AlwaysSample(AlwaysSample),
+    /// An attribute is there, whatever its value.
+    "attribute_exists" AttributeExists(AttributeExists),
+    /// An attribute is this truth value.
+    "boolean_attribute" BooleanAttribute(BooleanAttribute),
+    /// A failure is of this class.
+    "error_class" ErrorClass(ErrorClasses),
+    /// The trace takes this long.
+    "latency" Latency(Latency),
+    /// The trace has so many model calls.
+    "llm_calls" LlmCalls(LlmCalls),
+    /// An attribute is a number in this range.
+    "numeric_attribute" NumericAttribute(NumericAttribute),
+    /// The trace has so many spans.
+    "span_count" SpanCount(SpanCount),
+    /// A span takes this long.
+    "span_latency" SpanLatency(SpanLatency),
+    /// A span has this status.
+    "status_code" StatusCode(StatusCodes),
+    /// An attribute is one of these texts.
+    "string_attribute" StringAttribute(StringAttribute),
+    /// The trace costs so much.
+    "trace_cost" TraceCost(TraceCost),
+    /// The trace uses so many tokens.
+    "trace_tokens" TraceTokens(TraceTokens),
+    /// An answer was cut off.
+    "truncated" Truncated(Truncated),
+    /// A model call has usage and no price.
+    "unpriced" Unpriced(Unpriced),
+}
+
+/// A wrong field of a condition or sampler: its key, and what is wrong with it.
+pub(super) type Fault = (&'static str, String);
+
+/// What a condition compiles to.
+#[derive(Clone, Debug)]
+pub(super) enum Test {
+    /// True.
+    Always,
+    /// Of the value of one attribute.
+    Attribute { key: String, test: Arc<dyn AttributeTest>, invert: bool },
+    /// Of one span.
+    Span(Arc<dyn SpanTest>),
+    /// Of the trace as a whole.
+    Trace(Arc<dyn TraceTest>),
+}
+
+/// A test of the value of an attribute that is there.
+pub(super) trait AttributeTest: Debug + Send + Sync {
+    fn holds(&self, value: Any<'_>) -> bool;
+}
+
+/// A test of one span.
+pub(super) trait SpanTest: Debug + Send + Sync {
+    fn holds(&self, span: &Seen) -> bool;
+}
+
+/// A test of a trace.
+pub(super) trait TraceTest: Debug + Send + Sync {
+    /// Whether it holds for the spans that are here.
+    fn holds(&self, totals: &Totals) -> bool;
+
+    /// Whether more spans can change the answer.
+    fn settled(&self, totals: &Totals) -> bool;
+}
+
+/// One span, as tests see it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) mark: Mark,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+/// A closed range of something that only grows while spans arrive.
+#[derive(Debug)]
+pub(super) struct Range<T> {
+    pub(super) min: Option<T>,
+    pub(super) max: Option<T>,
+    pub(super) of: fn(&Totals) -> T,
+}
+
+impl<T: PartialOrd + Copy + Debug> Range<T> {
+    fn test(self, (min_key, max_key): (&'static str, &'static str)) -> Result<Test, Fault>
+    where
+        T: Send + Sync + 'static,
+    {
+        match (self.min, self.max) {
+            (None, None) => Err((min_key, format!("is missing; set it, or {max_key}"))),
+            (Some(min), Some(max)) if min > max => Err((max_key, format!("is below {min_key}, so nothing matches"))),
+            _ => Ok(Test::Trace(Arc::new(self))),
+        }
+    }
+}
+
+impl<T: PartialOrd + Copy + Debug + Send + Sync> TraceTest for Range<T> {
+    fn holds(&self, totals: &Totals) -> bool {
+        let value = (self.of)(totals);
+        self.min.is_none_or(|min| min <= value) && self.max.is_none_or(|max| value <= max)
+    }
+
+    fn settled(&self, totals: &Totals) -> bool {
+        let value = (self.of)(totals);
+        // It only grows: past the end it stays past it, and without an end inside means inside.
+        self.max.map_or(self.min.is_none_or(|min| min <= value), |max| value > max)
+    }
+}

@@ -1,0 +1,354 @@
+//! The decision, and what follows from it: a trace leaves, streams, or is held for a while.
+
+use crate::enrich::facts::SpanFacts;
+use crate::sample::arena::NOWHERE;
+use crate::sample::config::{Mode, Record};
+use crate::sample::deadlines::{Key, NEVER};
+use crate::sample::held::Held;
+use crate::sample::late::{DropEntry, KeepEntry};
+use crate::sample::outcome::{Decided, Decision, Kept, Outcome, Reason, Trigger};
+use crate::sample::policies::{Evidence, Verdict};
+use crate::sample::sampler::{Sampler, nanos};
+use crate::sample::stamp::{Context, Detail, Moment, On, Probability, Stamp};
+use crate::sample::threshold::Threshold;
+use crate::sample::totals::Mark;
+use crate::sample::trace::{Standing, State, Trace};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the index of a held trace takes, beside its items.
+const TRACE_OVERHEAD: u64 = size_of::<Trace>() as u64;
+
+/// The same for each item; a test holds the index to it.
+pub(super) const ITEM_OVERHEAD: u64 = 56;
+
+impl<S: Held> Sampler<S> {
+    fn evidence<'a>(&self, trace: &'a Trace) -> Evidence<'a> {
+        let randomness = trace.randomness();
+        // A threshold the trace would not have passed was not applied to it.
+        let before = if trace.ot.largest <= randomness { trace.ot.largest } else { self.largest_below(trace, randomness) };
+        let before = Threshold::from_bits(before);
+        Evidence { bits: &trace.bits, totals: &trace.totals, class: trace.class, randomness, before }
+    }
+
+    fn thresholds(&self, trace: &Trace) -> impl Iterator<Item = u64> {
+        let states = self.items.iter(trace.items).filter(|(_, node)| !node.mark.log()).filter_map(|(_, node)| node.item());
+        states.filter_map(|item| crate::otlp::trace_state::read(item.trace_state()).ok().and_then(|ot| ot.threshold))
+    }
+
+    fn largest_below(&self, trace: &Trace, randomness: u64) -> u64 {
+        self.thresholds(trace).filter(|&threshold| threshold <= randomness).max().unwrap_or(0)
+    }
+
+    pub(super) fn certain(&self, trace: &Trace) -> bool {
+        // Only probabilities need what the evidence has beyond this.
+        let (bits, totals, class) = (&trace.bits, &trace.totals, trace.class);
+        self.policies.certain(&Evidence { bits, totals, class, randomness: 0, before: Threshold::ALL })
+    }
+
+    /// Ends the wait of a pending trace, or the record of an open one.
+    pub(super) fn decide(&mut self, key: Key, trigger: Trigger, out: &mut Outcome<S>) {
+        match self.traces.get(key).map(|trace| (trace.state, trace.logs_only())) {
+            Some((State::Pending, true)) => self.let_logs_go(key, out),
+            Some((State::Pending, false)) => {
+                if let Some((verdict, standing)) = self.judge(key, trigger, out) {
+                    match verdict.decision {
+                        Decision::Keep => self.keep(key, verdict, standing, trigger, out),
+                        Decision::Drop => self.drop_trace(key, verdict, standing, out),
+                    }
+                }
+            }
+            Some((State::Open, _)) => self.close(key),
+            Some((State::Held, _)) | None => {}
+        }
+    }
+
+    /// Keeps a trace whose answer is certain: what is here leaves, what comes streams, a small record stays.
+    pub(super) fn keep_early(&mut self, key: Key, out: &mut Outcome<S>) {
+        let Some((verdict, standing)) = self.judge(key, Trigger::KeepEarly, out) else { return };
+        debug_assert_eq!(verdict.decision, Decision::Keep);
+        if let Some(trace) = self.traces.get_mut(key) {
+            trace.count_ids(&self.items, NOWHERE, &mut self.spare);
+        }
+        let standing = self.release(key, standing, Trigger::KeepEarly, false, out);
+        if let Some(trace) = self.traces.get_mut(key) {
+            trace.state = State::Open;
+            trace.standing = standing;
+            self.pending -= 1;
+            self.open += 1;
+            if trace.totals.spans >= self.policies.config.span_limit {
+                trace.stop_counting(&mut self.spare);
+            }
+        }
+    }
+
+    /// A span of a trace that was kept early.
+    pub(super) fn stream(&mut self, key: Key, facts: &SpanFacts, mark: Mark, span: S, out: &mut Outcome<S>) {
+        if let Some(trace) = self.traces.get_mut(key) {
+            let first_root = mark.root() && !trace.has_root();
+            let before = trace.ot.disagree;
+            out.unparseable_tracestate += u64::from(!trace.ot.add(&span, first_root));
+            out.inconsistent_randomness += u64::from(trace.ot.disagree && !before);
+        }
+        self.arrive(key, facts, mark, NOWHERE);
+        let span_limit = self.policies.config.span_limit;
+        let policies = Arc::clone(&self.policies);
+        let record = policies.config.record;
+        let Some(trace) = self.traces.get_mut(key) else { return };
+        if trace.totals.spans > span_limit {
+            trace.stop_counting(&mut self.spare);
+        }
+        let (id, keep_class, totals, randomness) = (trace.id, trace.class.is_some(), trace.totals, trace.randomness());
+        let Some(standing) = trace.standing.as_deref_mut() else { return };
+        let bears = record == Record::Root && mark.root() && !standing.stamped;
+        standing.stamped |= bears;
+        let detail = (bears || record == Record::All)
+            .then(|| Box::new(Detail { totals: mark.root().then_some(totals), ..detail(standing, Trigger::KeepEarly, &policies.hash) }));
+        let on = match record {
+            Record::All => On::Every,
+            _ if bears => On::At(0),
+            _ => On::Nowhere,
+        };
+        let probability = probability(&policies.config, standing.threshold, Some(randomness));
+        self.count_contradiction(&span, randomness, out);
+        out.pass(span, Stamp { probability, on, detail, late: false, partial: false }, keep_class, Some(id));
+    }
+
+    /// Ends the record of a trace that was kept early.
+    pub(super) fn close(&mut self, key: Key) {
+        let Some(mut trace) = self.traces.remove(key) else { return };
+        self.index.remove(&trace.id);
+        self.open -= 1;
+        trace.settle(&mut self.spare);
+        if let Some(standing) = trace.standing.take() {
+            self.remember_kept(&trace, &standing);
+        }
+    }
+
+    pub(super) fn count_contradiction(&self, span: &S, randomness: u64, out: &mut Outcome<S>) {
+        let own = crate::otlp::trace_state::read(span.trace_state()).ok().and_then(|ot| ot.threshold);
+        out.inconsistent_threshold += u64::from(own.is_some_and(|threshold| randomness < threshold));
+    }
+
+    /// Asks the policies, and writes the decision down.
+    fn judge(&mut self, key: Key, trigger: Trigger, out: &mut Outcome<S>) -> Option<(Verdict, Standing)> {
+        let trace = self.traces.get(key)?;
+        let evidence = self.evidence(trace);
+        let verdict = self.policies.decide(&evidence);
+        out.inconsistent_randomness += u64::from(trace.ot.disagree);
+        if trace.ot.largest > evidence.randomness {
+            out.inconsistent_threshold += self.thresholds(trace).filter(|&threshold| threshold > evidence.randomness).count() as u64;
+        }
+        if verdict.overridden {
+            out.overridden.push(Arc::clone(&verdict.policy));
+        }
+        let wait = self.now.saturating_sub(trace.began);
+        let reopened = trace.returned && trace.lacks_a_parent(&self.items);
+        let moment = Moment { complete: trace.complete(), spans: trace.totals.spans, wait_ms: wait / 1_000_000 };
+        out.decisions.push(Decided {
+            trace_id: trace.id,
+            decision: verdict.decision,
+            policy: Arc::clone(&verdict.policy),
+            matched: verdict.matched.clone(),
+            reason: verdict.reason,
+            trigger,
+            threshold: Some(verdict.threshold.bits()),
+            adjusted_count: (verdict.threshold < Threshold::NONE).then(|| verdict.threshold.adjusted_count()),
+            complete: moment.complete,
+            partial: false,
+            reopened,
+            spans: trace.totals.spans,
+            bytes: trace.bytes,
+            wait: Duration::from_nanos(wait),
+            totals: trace.totals,
+        });
+        let standing = Standing {
+            policy: Arc::clone(&verdict.policy),
+            matched: verdict.matched.clone(),
+            reason: verdict.reason,
+            threshold: verdict.threshold,
+            moment,
+            reopened,
+            stamped: false,
+            settled: verdict.overridden,
+        };
+        Some((verdict, standing))
+    }
+
+    fn keep(&mut self, key: Key, verdict: Verdict, standing: Standing, trigger: Trigger, out: &mut Outcome<S>) {
+        debug_assert_eq!(verdict.decision, Decision::Keep);
+        let standing = self.release(key, standing, trigger, false, out);
+        let Some(mut trace) = self.traces.remove(key) else { return };
+        self.index.remove(&trace.id);
+        self.pending -= 1;
+        trace.settle(&mut self.spare);
+        if let Some(standing) = standing {
+            self.remember_kept(&trace, &standing);
+        }
+    }
+
+    /// Lets the items of a trace go, stamped; the standing comes back with what was stamped.
+    pub(super) fn release(
+        &mut self,
+        key: Key,
+        mut standing: Standing,
+        trigger: Trigger,
+        unknown: bool,
+        out: &mut Outcome<S>,
+    ) -> Option<Box<Standing>> {
+        let trace = self.traces.get_mut(key)?;
+        let (id, keep_class, bearer, held) = (trace.id, trace.class.is_some(), trace.bearer(), trace.state == State::Held);
+        let early = trigger == Trigger::KeepEarly;
+        let (mut spans, mut logs) = (Vec::with_capacity(trace.items.len as usize), Vec::new());
+        let mut bears = None;
+        let has_root = trace.has_root();
+        self.items.drain(&mut trace.items, |at, mark, item| {
+            if mark.log() {
+                logs.push(item);
+            } else {
+                if at == bearer {
+                    bears = Some(spans.len());
+                }
+                spans.push(item);
+            }
+        });
+        match held {
+            true => self.hold_bytes -= trace.bytes,
+            false => self.pending_bytes -= trace.bytes,
+        }
+        let (totals, randomness) = (trace.totals, trace.randomness());
+        trace.bytes = 0;
+        // A root that is still to come in will carry the attributes, so no other span does.
+        let on = match self.policies.config.record {
+            Record::All => On::Every,
+            Record::Root if !early || has_root => bears.map_or(On::Nowhere, On::At),
+            Record::Root | Record::None => On::Nowhere,
+        };
+        standing.stamped = matches!(on, On::At(_));
+        let detail =
+            (on != On::Nowhere).then(|| Box::new(Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) }));
+        let probability = match unknown {
+            true if self.policies.config.tracestate.mode != Mode::Off => Probability::Unknown,
+            true => Probability::Untouched,
+            false => probability(&self.policies.config, standing.threshold, Some(randomness)),
+        };
+        let stamp = Stamp { probability, on, detail, late: false, partial: false };
+        out.kept.push(Kept { spans, stamp, keep_class, trace_id: Some(id) });
+        if !logs.is_empty() {
+            out.kept.push(Kept { spans: logs, stamp: Stamp::default(), keep_class, trace_id: Some(id) });
+        }
+        Some(Box::new(standing))
+    }
+
+    /// A trace of log records only: nothing is known against them, and nothing is decided about spans that may still come.
+    fn let_logs_go(&mut self, key: Key, out: &mut Outcome<S>) {
+        let Some(mut trace) = self.traces.remove(key) else { return };
+        self.index.remove(&trace.id);
+        self.pending -= 1;
+        self.pending_bytes -= trace.bytes;
+        let mut logs = Vec::with_capacity(trace.items.len as usize);
+        self.items.drain(&mut trace.items, |_, _, item| logs.push(item));
+        out.kept.push(Kept { spans: logs, stamp: Stamp::default(), keep_class: false, trace_id: Some(trace.id) });
+    }
+
+    fn drop_trace(&mut self, key: Key, verdict: Verdict, standing: Standing, out: &mut Outcome<S>) {
+        let policy = self.intern(&verdict.policy);
+        let (now, millis, holds) = (self.now, self.millis(), self.holds_dropped() && !standing.settled);
+        let window = nanos(self.policies.config.drop_hold.window);
+        let Some(trace) = self.traces.get_mut(key) else { return };
+        self.dropped.insert(trace.id, DropEntry { policy, settled: standing.settled }, millis);
+        self.pending -= 1;
+        self.pending_bytes -= trace.bytes;
+        self.hold_bytes += trace.bytes;
+        self.hold_overhead += TRACE_OVERHEAD + ITEM_OVERHEAD * u64::from(trace.items.len);
+        trace.settle(&mut self.spare);
+        trace.state = State::Held;
+        trace.standing = Some(Box::new(standing));
+        (trace.root_due, trace.complete_due) = (NEVER, NEVER);
+        if !holds {
+            return self.leave_hold(key, out);
+        }
+        trace.timeout = self.due.after(now, window, key);
+        let budget = self.budget.as_ref();
+        // What stays past the usual wait must not pin the requests it came in.
+        self.items.exchange(trace.items, |items| S::detach(items, budget));
+        self.holds.push_back(key);
+        self.bound_hold(out);
+    }
+
+    /// A dropped trace goes for good.
+    pub(super) fn leave_hold(&mut self, key: Key, out: &mut Outcome<S>) {
+        self.leave_hold_books(key);
+        let Some(mut trace) = self.traces.remove(key) else { return };
+        self.index.remove(&trace.id);
+        trace.settle(&mut self.spare);
+        self.hold_bytes -= trace.bytes;
+        self.items.drain(&mut trace.items, |_, mark, _| match mark.log() {
+            true => out.dropped_logs += 1,
+            false => out.dropped_spans += 1,
+        });
+    }
+
+    /// Takes the index of a trace out of the account of the hold. To be called while it still has its items.
+    pub(super) fn leave_hold_books(&mut self, key: Key) {
+        let items = self.traces.get(key).map_or(0, |trace| u64::from(trace.items.len));
+        self.hold_overhead = self.hold_overhead.saturating_sub(TRACE_OVERHEAD + ITEM_OVERHEAD * items);
+    }
+
+    /// Keeps the hold within its limit: the oldest go.
+    pub(super) fn bound_hold(&mut self, out: &mut Outcome<S>) {
+        let limit = self.policies.config.drop_hold.limit_mib.saturating_mul(1 << 20) / self.shards;
+        while self.hold_bytes.saturating_add(self.hold_overhead) > limit {
+            let Some(key) = self.holds.pop_front() else { return };
+            if self.traces.get(key).is_some_and(|trace| trace.state == State::Held) {
+                self.leave_hold(key, out);
+            }
+        }
+    }
+
+    pub(super) fn remember_kept(&mut self, trace: &Trace, standing: &Standing) {
+        let entry = KeepEntry {
+            policy: self.intern(&standing.policy),
+            reason: standing.reason,
+            threshold: Some(standing.threshold).filter(|_| standing.reason != Reason::LateKeep),
+            partial: false,
+            stamped: standing.stamped,
+            keep_class: trace.class.is_some(),
+        };
+        self.kept.insert(trace.id, entry, self.millis());
+    }
+
+    /// The number of a name of a policy, which stays the same when policies change.
+    pub(super) fn intern(&mut self, name: &Arc<str>) -> u16 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = u16::try_from(self.names.len()).unwrap_or(u16::MAX);
+        if number < u16::MAX {
+            self.names.push(Arc::clone(name));
+            self.numbers.insert(Arc::clone(name), number);
+        }
+        number
+    }
+}
+
+/// How tracestate is written where `threshold` was applied.
+pub(super) fn probability(config: &crate::sample::Config, threshold: Threshold, randomness: Option<u64>) -> Probability {
+    match config.tracestate.mode {
+        Mode::Off => Probability::Silent(threshold),
+        _ => Probability::AtLeast(threshold, Context { randomness, missing: config.tracestate.missing_threshold }),
+    }
+}
+
+fn detail(standing: &Standing, trigger: Trigger, config: &Arc<str>) -> Detail {
+    Detail {
+        policy: Arc::clone(&standing.policy),
+        matched: standing.matched.clone(),
+        reason: standing.reason,
+        trigger,
+        moment: Some(standing.moment),
+        reopened: standing.reopened,
+        config: Arc::clone(config),
+        totals: None,
+    }
+}

@@ -1,0 +1,178 @@
+//! What happens when memory runs short, the config changes, or the process stops.
+//!
+//! None of them throws a trace away undecided: eviction decides early with what is here, a reload asks the new policies about the
+//! spans that are held, and stopping decides everything.
+
+use crate::sample::conditions::Seen;
+use crate::sample::deadlines::{Key, NEVER};
+use crate::sample::held::Held;
+use crate::sample::outcome::{Outcome, Trigger};
+use crate::sample::policies::Policies;
+use crate::sample::sampler::{Sampler, nanos};
+use crate::sample::trace::State;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Each call under pressure frees one part in so many of what is held: enough to matter, little enough that a short peak does not cut
+/// every trace.
+const EVICTED_PART: u64 = 8;
+
+/// How full memory is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// There is room.
+    #[default]
+    Normal,
+    /// Nothing is held for convenience: no drop hold, no extension, shorter delays.
+    Soft,
+    /// The oldest traces are decided early.
+    Evict,
+    /// Likewise; new requests are refused at the door.
+    Hard,
+}
+
+/// How much is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Undecided traces.
+    pub traces_pending: u64,
+    /// Traces kept early whose spans still come.
+    pub open_records: u64,
+    /// Encoded bytes of undecided traces.
+    pub buffered_bytes: u64,
+    /// Encoded bytes of dropped traces that can still be brought back.
+    pub drop_hold_bytes: u64,
+    /// Remembered kept traces.
+    pub kept_entries: u64,
+    /// Remembered dropped traces.
+    pub dropped_entries: u64,
+    /// Kept traces forgotten before their time, since the start.
+    pub kept_premature: u64,
+    /// Dropped traces forgotten before their time, since the start.
+    pub dropped_premature: u64,
+    /// The level of pressure.
+    pub pressure: Pressure,
+}
+
+impl<S: Held> Sampler<S> {
+    /// How much is held now.
+    pub fn status(&self) -> Status {
+        Status {
+            traces_pending: self.pending,
+            open_records: self.open,
+            buffered_bytes: self.pending_bytes,
+            drop_hold_bytes: self.hold_bytes,
+            kept_entries: self.kept.len() as u64,
+            dropped_entries: self.dropped.len() as u64,
+            kept_premature: self.kept.premature,
+            dropped_premature: self.dropped.premature,
+            pressure: self.pressure,
+        }
+    }
+
+    /// Tells how full memory is. From `Evict` on every call decides an eighth of what is undecided, so call it again while the level
+    /// stays.
+    pub fn pressure(&mut self, level: Pressure, now: Instant, out: &mut Outcome<S>) {
+        self.catch_up(now, out);
+        self.pressure = level;
+        if level >= Pressure::Soft {
+            self.empty_hold(out);
+        }
+        if level >= Pressure::Evict {
+            self.evict(out);
+        }
+    }
+
+    /// Decides everything there is; nothing is held afterwards.
+    pub fn shutdown(&mut self, now: Instant, out: &mut Outcome<S>) {
+        self.catch_up(now, out);
+        self.stopping = true;
+        for key in std::mem::take(&mut self.arrivals) {
+            if self.waits(key) {
+                self.decide(key, Trigger::Shutdown, out);
+            }
+        }
+        self.empty_hold(out);
+        self.stopping = false;
+    }
+
+    /// Goes over to other policies. Undecided traces stay and are judged by them; decisions that were made stand.
+    pub fn reload(&mut self, policies: impl Into<Arc<Policies>>, now: Instant, out: &mut Outcome<S>) {
+        self.catch_up(now, out);
+        self.policies = policies.into();
+        self.scratch = self.policies.watch.scratch();
+        self.resize_caches();
+        let keys: Vec<Key> = self.arrivals.iter().copied().filter(|&key| self.waits(key)).collect();
+        for key in keys {
+            self.look_again(key);
+            let certain = self.traces.get(key).is_some_and(|t| t.state == State::Pending && !t.logs_only() && self.certain(t));
+            if certain {
+                self.keep_early(key, out);
+            }
+        }
+        if self.holds_dropped() { self.bound_hold(out) } else { self.empty_hold(out) }
+    }
+
+    /// Decides the trace that has waited longest.
+    pub(super) fn evict_oldest(&mut self, out: &mut Outcome<S>) {
+        while let Some(key) = self.arrivals.pop_front() {
+            if self.waits(key) {
+                return self.decide(key, Trigger::Eviction, out);
+            }
+        }
+    }
+
+    /// Decides the oldest: complete traces first, then those with a root, then the others.
+    fn evict(&mut self, out: &mut Outcome<S>) {
+        let target = self.pending_bytes - self.pending_bytes.div_ceil(EVICTED_PART);
+        let mut order: Vec<(u8, Key)> = self
+            .arrivals
+            .iter()
+            .filter_map(|&key| self.traces.get(key).filter(|trace| trace.state == State::Pending).map(|trace| (key, trace)))
+            .map(|(key, trace)| (if trace.complete() { 0 } else { 2 - u8::from(trace.has_root()) }, key))
+            .collect();
+        // Stable: within a rank the order of arrival stays.
+        order.sort_by_key(|&(rank, _)| rank);
+        for (_, key) in order {
+            if self.pending_bytes <= target {
+                break;
+            }
+            self.decide(key, Trigger::Eviction, out);
+        }
+    }
+
+    fn empty_hold(&mut self, out: &mut Outcome<S>) {
+        for key in std::mem::take(&mut self.holds) {
+            if self.traces.get(key).is_some_and(|trace| trace.state == State::Held) {
+                self.leave_hold(key, out);
+            }
+        }
+    }
+
+    /// Asks the tests of the current policies about every span of a trace, and sets its deadlines anew.
+    fn look_again(&mut self, key: Key) {
+        let (root_wait, complete_wait) = self.waits_after();
+        let decision_wait = nanos(self.policies.config.decision_wait);
+        let Some(trace) = self.traces.get_mut(key) else { return };
+        if trace.state == State::Pending {
+            trace.bits = self.policies.watch.bits();
+            trace.class = None;
+            for (_, node) in self.items.iter(trace.items).filter(|(_, node)| !node.mark.log()) {
+                let Some(item) = node.item() else { continue };
+                let view = item.view();
+                let seen = Seen { mark: node.mark, start: view.start, end: view.end };
+                self.policies.watch.see(&seen, item, &mut self.scratch, &mut trace.bits);
+                trace.class = trace.class.or(self.policies.keep_class(node.mark));
+            }
+        }
+        let after = |since, wait| if since == NEVER { NEVER } else { u64::saturating_add(since, wait) };
+        trace.timeout = after(trace.began, decision_wait);
+        trace.root_due = after(trace.root_since, root_wait);
+        trace.complete_due = after(trace.complete_since, complete_wait);
+        for due in [trace.timeout, trace.root_due, trace.complete_due] {
+            if due != NEVER {
+                self.due.at(due, key);
+            }
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What is known of one trace while it waits, streams, or is held after a drop.
+
+use crate::enrich::facts::SpanFacts;
+use crate::otlp::span::{SpanId, TraceId};
+use crate::otlp::trace_state;
+use crate::sample::arena::{Arena, List, NOWHERE};
+use crate::sample::deadlines::{Key, NEVER, Time};
+use crate::sample::held::Held;
+use crate::sample::links::{self, Links};
+use crate::sample::outcome::{Reason, Trigger};
+use crate::sample::stamp::Moment;
+use crate::sample::threshold::{self, Threshold};
+use crate::sample::totals::Totals;
+use crate::sample::watch::Bits;
+use std::sync::Arc;
+
+/// Up to so many spans are looked through one by one; above, a set keeps count of their ids.
+const FEW: u32 = 16;
+
+/// So many emptied sets are kept for the next traces.
+const SPARE_LINKS: usize = 64;
+
+/// Where a trace stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Undecided.
+    Pending,
+    /// Kept before it was whole: spans pass, sums go on.
+    Open,
+    /// Dropped, and its items are still here.
+    Held,
+}
+
+/// One trace.
+#[derive(Debug)]
+pub(super) struct Trace {
+    pub(super) id: TraceId,
+    pub(super) state: State,
+    /// First span (or, without one, first log record) and last span.
+    pub(super) began: Time,
+    pub(super) last: Time,
+    pub(super) timeout: Time,
+    pub(super) root_since: Time,
+    pub(super) root_due: Time,
+    pub(super) complete_since: Time,
+    pub(super) complete_due: Time,
+    pub(super) items: List,
+    pub(super) bytes: u64,
+    /// Place of the first root.
+    pub(super) root: u32,
+    roots: u32,
+    /// Start, id and place of the span that started first.
+    earliest: (u64, u64, u32),
+    pub(super) bits: Bits,
+    pub(super) totals: Totals,
+    /// Why it must not be dropped.
+    pub(super) class: Option<Reason>,
+    pub(super) ot: Probabilities,
+    links: Option<Box<Links>>,
+    /// A parent that is not here, while spans are few; 0 where none is known.
+    waits_for: u64,
+    /// Whether ids are still kept count of.
+    counted: bool,
+    /// It had been decided before, and forgotten.
+    pub(super) returned: bool,
+    pub(super) standing: Option<Box<Standing>>,
+}
+
+/// What tracestates say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Probabilities {
+    randomness: Option<u64>,
+    of_root: bool,
+    pub(super) disagree: bool,
+    /// The largest threshold.
+    pub(super) largest: u64,
+}
+
+/// A decision that stands while the trace goes on.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) policy: Arc<str>,
+    pub(super) matched: Vec<Arc<str>>,
+    pub(super) reason: Reason,
+    pub(super) threshold: Threshold,
+    pub(super) moment: Moment,
+    pub(super) reopened: bool,
+    /// Whether a span got the attributes of the decision.
+    pub(super) stamped: bool,
+    /// Dropped by a policy that outranks the keep class: nothing brings it back.
+    pub(super) settled: bool,
+}
+
+impl Trace {
+    pub(super) fn new(id: TraceId, now: Time, bits: Bits, returned: bool) -> Trace {
+        Trace {
+            id,
+            state: State::Pending,
+            began: now,
+            last: now,
+            timeout: NEVER,
+            root_since: NEVER,
+            root_due: NEVER,
+            complete_since: NEVER,
+            complete_due: NEVER,
+            items: List::default(),
+            bytes: 0,
+            root: NOWHERE,
+            roots: 0,
+            earliest: (u64::MAX, u64::MAX, NOWHERE),
+            bits,
+            totals: Totals::default(),
+            class: None,
+            ot: Probabilities::default(),
+            links: None,
+            waits_for: 0,
+            counted: true,
+            returned,
+            standing: None,
+        }
+    }
+
+    /// The deadline that comes first, and what it is. Of equal ones the most telling.
+    pub(super) fn due(&self) -> (Time, Trigger) {
+        let mut first = (self.complete_due, Trigger::Complete);
+        for other in [(self.root_due, Trigger::Root), (self.timeout, Trigger::Timeout)] {
+            if other.0 < first.0 {
+                first = other;
+            }
+        }
+        first
+    }
+
+    /// Whether it has no span, only log records.
+    pub(super) fn logs_only(&self) -> bool {
+        self.totals.spans == 0
+    }
+
+    pub(super) fn has_root(&self) -> bool {
+        self.roots > 0
+    }
+
+    /// Whether its one root is here and so is every parent.
+    pub(super) fn complete(&self) -> bool {
+        self.complete_since != NEVER
+    }
+
+    /// The span that carries the attributes of the decision.
+    pub(super) fn bearer(&self) -> u32 {
+        if self.root == NOWHERE { self.earliest.2 } else { self.root }
+    }
+
+    pub(super) fn randomness(&self) -> u64 {
+        self.ot.randomness.unwrap_or_else(|| threshold::randomness(self.id.bytes()))
+    }
+
+    /// Adds a span to the sums. `at` is its place, if it is held; whether its id is new.
+    pub(super) fn absorb<S>(&mut self, facts: &SpanFacts, at: u32, arena: &Arena<S>, spare: &mut SpareLinks) -> bool {
+        let (id, parent) = (number(facts.span_id), number(facts.parent_id));
+        if parent == 0 {
+            self.roots = self.roots.saturating_add(1);
+            if self.roots == 1 {
+                self.root = at;
+            }
+        }
+        let rank = (facts.start, id, at);
+        if (rank.0, rank.1) < (self.earliest.0, self.earliest.1) || self.logs_only() {
+            self.earliest = rank;
+        }
+        let (new, whole) = self.connect(id, parent, at, arena, spare);
+        if new {
+            self.totals.add(facts);
+        } else {
+            self.totals.add_again(facts);
+        }
+        whole
+    }
+
+    /// Whether the id is new, and whether the trace is complete with this span.
+    fn connect<S>(&mut self, id: u64, parent: u64, at: u32, arena: &Arena<S>, spare: &mut SpareLinks) -> (bool, bool) {
+        if !self.counted {
+            return (true, false);
+        }
+        if self.links.is_none() && (self.items.len > FEW || self.state == State::Open) {
+            self.count_ids(arena, at, spare);
+        }
+        if let Some(links) = &mut self.links {
+            let new = links.add(id, parent);
+            return (new, self.roots == 1 && links.whole());
+        }
+        let others = arena.iter(self.items).filter(|(place, _)| *place != at).map(|(_, node)| node);
+        let new = id == 0 || others.clone().all(|node| node.id != id);
+        if self.roots != 1 || self.waits_for != 0 && self.waits_for != id {
+            return (new, false);
+        }
+        self.waits_for = links::missing(arena.iter(self.items).map(|(_, node)| (node.id, node.parent))).unwrap_or(0);
+        (new, self.waits_for == 0)
+    }
+
+    /// Goes over from looking through the spans to a set of their ids, all but that of the span at `except`.
+    pub(super) fn count_ids<S>(&mut self, arena: &Arena<S>, except: u32, spare: &mut SpareLinks) {
+        if self.links.is_some() || !self.counted {
+            return;
+        }
+        let mut links = spare.0.pop().unwrap_or_default();
+        for (_, node) in arena.iter(self.items).filter(|(at, node)| *at != except && !node.mark.log()) {
+            links.add(node.id, node.parent);
+        }
+        self.links = Some(links);
+    }
+
+    /// Stops to keep count of ids: the trace is past every limit.
+    pub(super) fn stop_counting(&mut self, spare: &mut SpareLinks) {
+        self.counted = false;
+        spare.give(self.links.take());
+    }
+
+    /// Gives up what is only needed until the decision.
+    pub(super) fn settle(&mut self, spare: &mut SpareLinks) {
+        spare.give(self.links.take());
+    }
+
+    /// Whether a parent is spoken of that is not here.
+    pub(super) fn lacks_a_parent<S>(&self, arena: &Arena<S>) -> bool {
+        match &self.links {
+            Some(links) => !links.whole(),
+            None => links::missing(arena.iter(self.items).map(|(_, node)| (node.id, node.parent))).is_some(),
+        }
+    }
+}
+
+impl Probabilities {
+    /// Adds what one span says. `first_root`: it is the root that counts. Whether its tracestate parses.
+    pub(super) fn add(&mut self, span: &impl Held, first_root: bool) -> bool {
+        let state = span.trace_state();
+        if state.is_empty() {
+            return true;
+        }
+        let Ok(ot) = trace_state::read(state) else { return false };
+        self.largest = self.largest.max(ot.threshold.unwrap_or(0));
+        if let Some(randomness) = ot.randomness {
+            self.disagree |= self.randomness.is_some_and(|known| known != randomness);
+            self.randomness = match self.randomness {
+                _ if first_root => Some(randomness),
+                Some(known) if self.of_root => Some(known),
+                Some(known) => Some(known.min(randomness)),
+                None => Some(randomness),
+            };
+            self.of_root |= first_root;
+        }
+        true
+    }
+}
+
+/// Emptied sets of ids, so that a large trace does not begin with an allocation.
+#[derive(Debug, Default)]
+pub(super) struct SpareLinks(Vec<Box<Links>>);
+
+impl SpareLinks {
+    fn give(&mut self, links: Option<Box<Links>>) {
+        if let Some(mut links) = links
+            && self.0.len() < SPARE_LINKS
+            && links.reset()
+        {
+            self.0.push(links);
+        }
+    }
+}
+
+/// A span id as a number, 0 for none.
+pub(super) fn number(id: Option<SpanId>) -> u64 {
+    id.map_or(0, |id| u64::from_be_bytes(*id.bytes()))
+}
+
+/// All traces, by place.
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    slots: Vec<(u32, Option<Trace>)>,
+    free: Vec<u32>,
+}
+
+impl Traces {
+    pub(super) fn insert(&mut self, trace: Trace) -> Key {
+        match self.free.pop().and_then(|at| self.slots.get_mut(at as usize).map(|slot| (at, slot))) {
+            Some((at, slot)) => {
+                slot.1 = Some(trace);
+                Key { at, generation: slot.0 }
+            }
+            None => {
+                self.slots.push((0, Some(trace)));
+                Key { at: (self.slots.len() - 1) as u32, generation: 0 }
+            }
+        }
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&Trace> {
+        self.slots.get(key.at as usize).filter(|slot| slot.0 == key.generation).and_then(|slot| slot.1.as_ref())
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Trace> {
+        self.slots.get_mut(key.at as usize).filter(|slot| slot.0 == key.generation).and_then(|slot| slot.1.as_mut())
+    }
+
+    pub(super) fn remove(&mut self, key: Key) -> Option<Trace> {
+        let slot = self.slots.get_mut(key.at as usize).filter(|slot| slot.0 == key.generation)?;
+        let trace = slot.1.take()?;
+        // Whoever still has the key finds nothing.
+        slot.0 = slot.0.wrapping_add(1);
+        self.free.push(key.at);
+        Some(trace)
+    }
+}
