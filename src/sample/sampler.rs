@@ -165,8 +165,9 @@ impl<S: Held> Sampler<S> {
 
     /// Does everything that is due.
     pub fn tick(&mut self, now: Instant, out: &mut Outcome<S>) {
-        self.advance(now);
-        self.run(self.now, out);
+        let now = self.time(now);
+        self.run(now, out);
+        self.now = now;
         self.kept.expire(self.millis());
         self.dropped.expire(self.millis());
         while self.arrivals.front().is_some_and(|&key| !self.waits(key)) {
@@ -194,28 +195,31 @@ impl<S: Held> Sampler<S> {
         self.now / 1_000_000
     }
 
-    /// Time never goes back.
-    pub(super) fn advance(&mut self, now: Instant) {
-        let since = now.saturating_duration_since(self.epoch).as_nanos();
-        self.now = self.now.max(u64::try_from(since).unwrap_or(NEVER - 1));
-    }
-
     /// What was due before now is done first, even if nobody called in time: who is late must not change a decision.
     pub(super) fn catch_up(&mut self, now: Instant, out: &mut Outcome<S>) {
-        self.advance(now);
-        if self.due.next().is_some_and(|due| due < self.now) {
-            self.run(self.now - 1, out);
+        let now = self.time(now);
+        if self.due.next().is_some_and(|due| due < now) {
+            self.run(now - 1, out);
         }
+        self.now = now;
     }
 
+    /// An instant as a time of its own. Time never goes back.
+    fn time(&self, now: Instant) -> Time {
+        let since = now.saturating_duration_since(self.epoch).as_nanos();
+        u64::try_from(since).unwrap_or(NEVER - 1).max(self.now)
+    }
+
+    /// Does what is due up to a time, each thing as of its own deadline.
     fn run(&mut self, until: Time, out: &mut Outcome<S>) {
-        while let Some(key) = self.due.pop(until) {
+        while let Some((entered, key)) = self.due.pop(until) {
             let Some(trace) = self.traces.get(key) else { continue };
             let ((due, trigger), state) = (trace.due(), trace.state);
-            // It was put off, or this entry is of a deadline that no longer applies.
-            if due > until {
+            // It was put off, or this entry is of a deadline that no longer applies: it has another entry, in its order.
+            if due > entered {
                 continue;
             }
+            self.now = self.now.max(due);
             match state {
                 State::Held => self.leave_hold(key, out),
                 _ if trigger == Trigger::Timeout && self.extend(key) => {}
