@@ -153,7 +153,7 @@ impl<S: Held> Sampler<S> {
             trace_id: trace.id,
             decision: verdict.decision,
             policy: Arc::clone(&verdict.policy),
-            matched: verdict.matched.clone(),
+            matched: Arc::clone(&verdict.matched),
             reason: verdict.reason,
             trigger,
             threshold: Some(verdict.threshold.bits()),
@@ -168,7 +168,7 @@ impl<S: Held> Sampler<S> {
         });
         let standing = Standing {
             policy: Arc::clone(&verdict.policy),
-            matched: verdict.matched.clone(),
+            matched: Arc::clone(&verdict.matched),
             reason: verdict.reason,
             threshold: verdict.threshold,
             moment,
@@ -347,7 +347,7 @@ pub(super) fn probability(config: &crate::sample::Config, threshold: Threshold, 
 fn detail(standing: &Standing, trigger: Trigger, config: &Arc<str>) -> Detail {
     Detail {
         policy: Arc::clone(&standing.policy),
-        matched: standing.matched.clone(),
+        matched: Arc::clone(&standing.matched),
         reason: standing.reason,
         trigger,
         moment: Some(standing.moment),

@@ -43,7 +43,6 @@ pub(super) struct DropEntry {
 
 impl<S: Held> Sampler<S> {
     /// A span of a kept trace: it is kept.
-    #[expect(clippy::too_many_arguments, reason = "one call; a struct for it would be taken apart at once")]
     pub(super) fn follow_kept(
         &mut self,
         id: TraceId,
@@ -65,7 +64,7 @@ impl<S: Held> Sampler<S> {
         let detail = (bears || record == Record::All).then(|| {
             Box::new(Detail {
                 policy: Arc::clone(policy),
-                matched: Vec::new(),
+                matched: Arc::default(),
                 reason: entry.reason,
                 trigger: Trigger::Late,
                 moment: None,
@@ -92,19 +91,17 @@ impl<S: Held> Sampler<S> {
     }
 
     /// A span of a dropped trace whose body is gone.
-    #[expect(clippy::too_many_arguments, reason = "one call; a struct for it would be taken apart at once")]
     pub(super) fn follow_dropped(
         &mut self,
         id: TraceId,
         entry: DropEntry,
         age: u64,
         facts: &SpanFacts,
-        mark: Mark,
         span: S,
         out: &mut Outcome<S>,
     ) {
         out.late_ages.push(Duration::from_millis(age));
-        let class = self.policies.keep_class(mark).filter(|_| !entry.settled);
+        let class = self.policies.keep_class(Mark::of(facts)).filter(|_| !entry.settled);
         if class.is_none() || self.policies.config.late_keep == LateKeep::Off {
             out.late.dropped += 1;
             out.dropped_spans += 1;
@@ -117,7 +114,7 @@ impl<S: Held> Sampler<S> {
         totals.add(facts);
         let standing = self.late_standing(Moment { complete: false, spans: 1, wait_ms: 0 });
         let record = self.policies.config.record;
-        self.announce(id, &standing, true, Duration::ZERO, span.size() as u64, totals, out);
+        self.announce(id, &standing, true, span.size() as u64, totals, out);
         self.dropped.remove(id);
         let entry = KeepEntry {
             policy: self.intern(&standing.policy),
@@ -136,7 +133,7 @@ impl<S: Held> Sampler<S> {
         let detail = marks.then(|| {
             Box::new(Detail {
                 policy: standing.policy,
-                matched: Vec::new(),
+                matched: Arc::default(),
                 reason: Reason::LateKeep,
                 trigger: Trigger::Late,
                 moment: Some(standing.moment),
@@ -177,7 +174,7 @@ impl<S: Held> Sampler<S> {
         let whole = !trace.lacks_a_parent(&self.items) && trace.has_root();
         let standing = self.late_standing(Moment { complete: whole, spans: totals.spans, wait_ms: wait / 1_000_000 });
         out.late.resurrected += 1;
-        self.announce(id, &standing, false, Duration::from_nanos(wait), bytes, totals, out);
+        self.announce(id, &standing, false, bytes, totals, out);
         self.leave_hold_books(key);
         let standing = self.release(key, standing, Trigger::Late, true, out);
         self.dropped.remove(id);
@@ -192,7 +189,7 @@ impl<S: Held> Sampler<S> {
     fn late_standing(&self, moment: Moment) -> Standing {
         Standing {
             policy: Arc::clone(self.policies.always_keep_name()),
-            matched: Vec::new(),
+            matched: Arc::default(),
             reason: Reason::LateKeep,
             threshold: Threshold::ALL,
             moment,
@@ -203,13 +200,11 @@ impl<S: Held> Sampler<S> {
     }
 
     /// Writes down that a drop became a keep.
-    #[expect(clippy::too_many_arguments, reason = "what a decision has to say")]
     fn announce(
         &self,
         id: TraceId,
         standing: &Standing,
         partial: bool,
-        wait: Duration,
         bytes: u64,
         totals: Totals,
         out: &mut Outcome<S>,
@@ -218,7 +213,7 @@ impl<S: Held> Sampler<S> {
             trace_id: id,
             decision: Decision::Keep,
             policy: Arc::clone(&standing.policy),
-            matched: Vec::new(),
+            matched: Arc::default(),
             reason: Reason::LateKeep,
             trigger: Trigger::Late,
             threshold: None,
@@ -228,7 +223,7 @@ impl<S: Held> Sampler<S> {
             reopened: false,
             spans: totals.spans,
             bytes,
-            wait,
+            wait: Duration::from_millis(standing.moment.wait_ms),
             totals,
         });
     }

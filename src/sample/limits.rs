@@ -97,9 +97,9 @@ impl<S: Held> Sampler<S> {
     }
 
     /// Goes over to other policies. Undecided traces stay and are judged by them; decisions that were made stand.
-    pub fn reload(&mut self, policies: Policies, now: Instant, out: &mut Outcome<S>) {
+    pub fn reload(&mut self, policies: impl Into<Arc<Policies>>, now: Instant, out: &mut Outcome<S>) {
         self.catch_up(now, out);
-        self.policies = Arc::new(policies);
+        self.policies = policies.into();
         self.scratch = self.policies.watch.scratch();
         self.resize_caches();
         let keys: Vec<Key> = self.arrivals.iter().copied().filter(|&key| self.waits(key)).collect();

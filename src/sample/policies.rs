@@ -92,7 +92,7 @@ pub(super) struct Verdict {
     pub(super) policy: Arc<str>,
     pub(super) reason: Reason,
     pub(super) threshold: Threshold,
-    pub(super) matched: Vec<Arc<str>>,
+    pub(super) matched: Arc<[Arc<str>]>,
     /// It is of the keep class, and a policy that may drop those dropped it.
     pub(super) overridden: bool,
 }
@@ -190,7 +190,7 @@ impl Policies {
     /// Decides about a trace as it is now.
     pub(super) fn decide(&self, evidence: &Evidence<'_>) -> Verdict {
         let matching: Vec<&Compiled> = self.rules.iter().filter(|rule| rule.when.holds(evidence)).collect();
-        let matched = matching.iter().map(|rule| Arc::clone(&rule.name)).collect();
+        let matched: Arc<[Arc<str>]> = matching.iter().map(|rule| Arc::clone(&rule.name)).collect();
         let drop = matching.iter().find(|rule| match rule.method {
             Method::Drop { override_always_keep } => override_always_keep || evidence.class.is_none(),
             Method::Keep(_) => false,

@@ -60,7 +60,8 @@ pub struct Sampler<S> {
 
 impl<S: Held> Sampler<S> {
     /// A sampler for one of `shards` shards, which share the limits of the config. `now` is where its time begins.
-    pub fn new(policies: Policies, shards: usize, now: Instant) -> Sampler<S> {
+    pub fn new(policies: impl Into<Arc<Policies>>, shards: usize, now: Instant) -> Sampler<S> {
+        let policies = policies.into();
         let mut new = Sampler {
             shards: shards.max(1) as u64,
             budget: None,
@@ -85,7 +86,7 @@ impl<S: Held> Sampler<S> {
             numbers: HashMap::default(),
             scratch: policies.watch.scratch(),
             spare: SpareLinks::default(),
-            policies: Arc::new(policies),
+            policies,
         };
         new.resize_caches();
         new
@@ -111,7 +112,7 @@ impl<S: Held> Sampler<S> {
             Some(&key) => key,
             None => match self.recall(id) {
                 Past::Kept(entry, age) => return self.follow_kept(id, entry, age, mark, span, out),
-                Past::Dropped(entry, age) => return self.follow_dropped(id, entry, age, facts, mark, span, out),
+                Past::Dropped(entry, age) => return self.follow_dropped(id, entry, age, facts, span, out),
                 Past::Forgotten => {
                     out.late.reopened += 1;
                     self.begin(id, true, out)
@@ -172,6 +173,9 @@ impl<S: Held> Sampler<S> {
         self.dropped.expire(self.millis());
         while self.arrivals.front().is_some_and(|&key| !self.waits(key)) {
             self.arrivals.pop_front();
+        }
+        while self.holds.front().is_some_and(|&key| self.traces.get(key).is_none()) {
+            self.holds.pop_front();
         }
     }
 

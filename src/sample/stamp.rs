@@ -60,7 +60,7 @@ pub(super) struct Context {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Detail {
     pub(super) policy: Arc<str>,
-    pub(super) matched: Vec<Arc<str>>,
+    pub(super) matched: Arc<[Arc<str>]>,
     pub(super) reason: Reason,
     pub(super) trigger: Trigger,
     /// None where a span comes so late that it is no longer known.

@@ -80,7 +80,7 @@ pub(super) struct Probabilities {
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub(super) policy: Arc<str>,
-    pub(super) matched: Vec<Arc<str>>,
+    pub(super) matched: Arc<[Arc<str>]>,
     pub(super) reason: Reason,
     pub(super) threshold: Threshold,
     pub(super) moment: Moment,

@@ -192,8 +192,11 @@ fn index_and_bytes_of_the_hold_add_up_to_nothing_when_it_is_empty() {
         }
     }
     assert!(rig.sampler.hold_overhead > 0);
+    assert_eq!(rig.sampler.hold_bytes, rig.sampler.held_bytes());
     rig.pass(60.0);
     assert_eq!((rig.sampler.hold_overhead, rig.sampler.held_bytes(), rig.sampler.held()), (0, 0, 0));
+    // Nor does a list of what was held grow for ever.
+    assert_eq!((rig.sampler.holds.len(), rig.sampler.arrivals.len(), rig.sampler.index.len()), (0, 0, 0));
 }
 
 #[test]
