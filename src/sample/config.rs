@@ -3,8 +3,8 @@
 //! Spellings follow the Collector's tail sampling where it has the option, so its examples can be pasted.
 
 use crate::sample::policy::Policy;
-use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use std::fmt;
 use std::time::Duration;
 
@@ -417,7 +417,10 @@ logs: { follow_trace: false }
             logs: Logs { follow_trace: false },
         };
         assert_eq!(config, expected);
-        assert_eq!(read("{ maximum_trace_size_bytes: 16777216, default: drop, tracestate: { mode: proportional } }").default, Fallback::Drop);
+        assert_eq!(
+            read("{ maximum_trace_size_bytes: 16777216, default: drop, tracestate: { mode: proportional } }").default,
+            Fallback::Drop
+        );
     }
 
     #[test]

@@ -4,10 +4,11 @@ use crate::enrich::facts::SpanFacts;
 use crate::sample::arena::NOWHERE;
 use crate::sample::config::{Mode, Record};
 use crate::sample::deadlines::{Key, NEVER};
+use crate::sample::expr::Evidence;
 use crate::sample::held::Held;
 use crate::sample::late::{DropEntry, KeepEntry};
 use crate::sample::outcome::{Decided, Decision, Kept, Outcome, Reason, Trigger};
-use crate::sample::policies::{Evidence, Verdict};
+use crate::sample::policies::Verdict;
 use crate::sample::sampler::{Sampler, nanos};
 use crate::sample::stamp::{Context, Detail, Moment, On, Probability, Stamp};
 use crate::sample::threshold::Threshold;
@@ -102,12 +103,8 @@ impl<S: Held> Sampler<S> {
         let Some(standing) = trace.standing.as_deref_mut() else { return };
         let bears = record == Record::Root && mark.root() && !standing.stamped;
         standing.stamped |= bears;
-        let detail = (bears || record == Record::All).then(|| {
-            Box::new(Detail {
-                totals: mark.root().then_some(totals),
-                ..detail(standing, Trigger::KeepEarly, &policies.hash)
-            })
-        });
+        let detail = (bears || record == Record::All)
+            .then(|| Box::new(Detail { totals: mark.root().then_some(totals), ..detail(standing, Trigger::KeepEarly, &policies.hash) }));
         let on = match record {
             Record::All => On::Every,
             _ if bears => On::At(0),
@@ -229,8 +226,8 @@ impl<S: Held> Sampler<S> {
             Record::Root | Record::None => On::Nowhere,
         };
         standing.stamped = matches!(on, On::At(_));
-        let detail = (on != On::Nowhere)
-            .then(|| Box::new(Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) }));
+        let detail =
+            (on != On::Nowhere).then(|| Box::new(Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) }));
         let probability = match unknown {
             true if self.policies.config.tracestate.mode != Mode::Off => Probability::Unknown,
             true => Probability::Untouched,

@@ -43,15 +43,7 @@ pub(super) struct DropEntry {
 
 impl<S: Held> Sampler<S> {
     /// A span of a kept trace: it is kept.
-    pub(super) fn follow_kept(
-        &mut self,
-        id: TraceId,
-        entry: KeepEntry,
-        age: u64,
-        mark: Mark,
-        span: S,
-        out: &mut Outcome<S>,
-    ) {
+    pub(super) fn follow_kept(&mut self, id: TraceId, entry: KeepEntry, age: u64, mark: Mark, span: S, out: &mut Outcome<S>) {
         out.late.forwarded += 1;
         out.late_ages.push(Duration::from_millis(age));
         let record = self.policies.config.record;
@@ -91,15 +83,7 @@ impl<S: Held> Sampler<S> {
     }
 
     /// A span of a dropped trace whose body is gone.
-    pub(super) fn follow_dropped(
-        &mut self,
-        id: TraceId,
-        entry: DropEntry,
-        age: u64,
-        facts: &SpanFacts,
-        span: S,
-        out: &mut Outcome<S>,
-    ) {
+    pub(super) fn follow_dropped(&mut self, id: TraceId, entry: DropEntry, age: u64, facts: &SpanFacts, span: S, out: &mut Outcome<S>) {
         out.late_ages.push(Duration::from_millis(age));
         let class = self.policies.keep_class(Mark::of(facts)).filter(|_| !entry.settled);
         if class.is_none() || self.policies.config.late_keep == LateKeep::Off {
@@ -200,15 +184,7 @@ impl<S: Held> Sampler<S> {
     }
 
     /// Writes down that a drop became a keep.
-    fn announce(
-        &self,
-        id: TraceId,
-        standing: &Standing,
-        partial: bool,
-        bytes: u64,
-        totals: Totals,
-        out: &mut Outcome<S>,
-    ) {
+    fn announce(&self, id: TraceId, standing: &Standing, partial: bool, bytes: u64, totals: Totals, out: &mut Outcome<S>) {
         out.decisions.push(Decided {
             trace_id: id,
             decision: Decision::Keep,

@@ -5,8 +5,8 @@
 
 use crate::sample::conditions::Condition;
 use crate::sample::samplers::{Keep, Probabilistic, Sample};
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
 
 /// A named rule: which traces, and what happens to them.
@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn both_spellings_of_a_condition_read_alike() {
         let block = read("{ name: a, type: string_attribute, string_attribute: { key: k, values: [v] } }").unwrap();
-        let native = read("{ name: a, condition: { all: [{ type: string_attribute, key: k, values: [v] }] }, sample: { type: keep } }").unwrap();
+        let native =
+            read("{ name: a, condition: { all: [{ type: string_attribute, key: k, values: [v] }] }, sample: { type: keep } }").unwrap();
         let (Form::Condition(one), Form::Native(when, Sample::Keep(_))) = (&block.form, &native.form) else { panic!("other forms") };
         assert_eq!(when, &When { all: vec![one.clone()], ..When::default() });
     }

@@ -163,7 +163,9 @@ impl Watch {
         }
         let Some(wanted) = self.keys.get(pair.key) else { return };
         for &at in wanted {
-            let (Some(wanted), Some(found)) = (self.attributes.get(usize::from(at)), scratch.found.get_mut(usize::from(at))) else { continue };
+            let (Some(wanted), Some(found)) = (self.attributes.get(usize::from(at)), scratch.found.get_mut(usize::from(at))) else {
+                continue;
+            };
             // A key counts where it is found first: on the span, else on the resource, else on the scope.
             let here = wanted.place.is_none_or(|only| only == place) && found.is_none_or(|first| first == place);
             if here {

@@ -252,7 +252,8 @@ mod tests {
         let read = |text: &str| serde_yaml::from_str::<Condition>(text);
         assert_eq!(read("{ threshold_ms: 5, type: latency }").unwrap(), read("{ type: latency, threshold_ms: 5 }").unwrap());
         assert_eq!(read("{ min_usd: 0.50, type: trace_cost }").unwrap(), read("{ type: trace_cost, min_usd: '0.5' }").unwrap());
-        for (text, part) in [("{ threshold_ms: 5 }", "type"), ("{ type: late }", "late"), ("{ type: latency, threshold: 5 }", "threshold")] {
+        for (text, part) in [("{ threshold_ms: 5 }", "type"), ("{ type: late }", "late"), ("{ type: latency, threshold: 5 }", "threshold")]
+        {
             assert!(read(text).unwrap_err().to_string().contains(part), "{text}");
         }
     }

@@ -5,8 +5,8 @@
 
 use crate::sample::conditions::{Fault, Range, Test};
 use crate::units::Usd;
-use serde::de::{self, Deserializer, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 use std::fmt;
 
 /// `{ type: trace_cost, min_usd: 0.50 }`

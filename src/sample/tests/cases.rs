@@ -21,10 +21,12 @@ fn an_all_zero_or_wrong_length_trace_id_is_forwarded_unsampled() {
 #[test]
 fn the_same_span_id_twice_counts_once_in_the_roll_ups_and_both_are_kept() {
     for extra in [0, 30] {
-        let mut rig = Rig::new("policies: [{ name: all, condition: { all: [{ type: span_count, min_spans: 1, max_spans: 99 }] }, sample: { type: keep } }]");
+        let mut rig = Rig::new(
+            "policies: [{ name: all, condition: { all: [{ type: span_count, min_spans: 1, max_spans: 99 }] }, sample: { type: keep } }]",
+        );
         (0..extra).for_each(|n| {
-        rig.admit(span(1, 100 + n, 5));
-    });
+            rig.admit(span(1, 100 + n, 5));
+        });
         rig.admit(span(1, 5, 4).cost("0.25"));
         rig.admit(span(1, 5, 4).cost("0.25"));
         let root = rig.admit(span(1, 4, 0));
@@ -109,8 +111,8 @@ fn a_span_whose_parent_is_missing_takes_completeness_back() {
         let mut rig = Rig::new(NOTHING);
         rig.admit(span(1, 1, 0));
         (0..children).for_each(|n| {
-        rig.admit(span(1, 100 + n, 1));
-    });
+            rig.admit(span(1, 100 + n, 1));
+        });
         rig.pass(0.5);
         rig.admit(span(1, 3, 2));
         rig.pass(1.0);
@@ -324,8 +326,8 @@ fn an_rv_on_some_spans_counts_for_the_trace_and_that_of_the_root_wins() {
             span(1, 3, 1).of(id).state("ot=rv:10000000000000"),
         ];
         order.iter().for_each(|&n: &usize| {
-        rig.admit(spans[n].clone());
-    });
+            rig.admit(spans[n].clone());
+        });
         rig.pass(1.0);
         assert_eq!((rig.decisions[0].decision.as_str(), rig.sums.inconsistent_randomness), ("drop", 1));
     }
@@ -396,7 +398,9 @@ fn a_reload_changes_the_waits_of_pending_traces() {
 
 #[test]
 fn a_policy_that_is_gone_still_names_the_decisions_it_made() {
-    let mut rig = Rig::new("policies: [{ name: old, condition: { all: [{ type: span_count, min_spans: 1, max_spans: 5 }] }, sample: { type: keep } }]");
+    let mut rig = Rig::new(
+        "policies: [{ name: old, condition: { all: [{ type: span_count, min_spans: 1, max_spans: 5 }] }, sample: { type: keep } }]",
+    );
     let child = rig.admit(span(1, 2, 1));
     rig.pass(90.0);
     assert!(rig.gone(child).has("policy"));

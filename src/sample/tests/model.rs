@@ -75,8 +75,14 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Kind::Tick)
     ];
     let gap = prop_oneof![6 => 0u64..50, 4 => 50u64..800, 2 => 800u64..4_000, 1 => 4_000u64..30_000];
-    (gap, 0u64..5, 1u64..8, 0u64..8, 50usize..200, kind)
-        .prop_map(|(gap, trace, id, parent, size, kind)| Event { gap, trace, id, parent: if parent == id { 0 } else { parent }, size, kind })
+    (gap, 0u64..5, 1u64..8, 0u64..8, 50usize..200, kind).prop_map(|(gap, trace, id, parent, size, kind)| Event {
+        gap,
+        trace,
+        id,
+        parent: if parent == id { 0 } else { parent },
+        size,
+        kind,
+    })
 }
 
 fn fake(event: &Event) -> Fake {
@@ -187,7 +193,9 @@ impl Reference {
     fn run(&mut self, until: Ms) {
         loop {
             let waiting = self.traces.iter().filter(|(_, s)| matches!(s.state, Stage::Pending | Stage::Open));
-            let Some((due, trace, trigger)) = waiting.map(|(&n, s)| (s.due().0, n, s.due().1)).filter(|d| d.0 <= until).min() else { break };
+            let Some((due, trace, trigger)) = waiting.map(|(&n, s)| (s.due().0, n, s.due().1)).filter(|d| d.0 <= until).min() else {
+                break;
+            };
             if self.traces[&trace].state == Stage::Open {
                 self.traces.get_mut(&trace).unwrap().state = Stage::Kept(due);
             } else {

@@ -358,8 +358,8 @@ fn eviction_decides_complete_traces_first_then_those_with_a_root() {
     let mut rig = Rig::new("{ policies: [], default: { sampling_percentage: 99.9999 }, complete_delay: 10s }");
     for (n, spans) in [(1, vec![(2, 9)]), (2, vec![(1, 0), (2, 9)]), (3, vec![(1, 0)]), (4, vec![(1, 0)])] {
         spans.into_iter().for_each(|(id, parent)| {
-        rig.admit(span(n, id, parent).of(with_randomness(n, HIGH)));
-    });
+            rig.admit(span(n, id, parent).of(with_randomness(n, HIGH)));
+        });
     }
     for _ in 0..4 {
         rig.step(|sampler, now, out| sampler.pressure(Pressure::Evict, now, out));

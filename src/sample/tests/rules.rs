@@ -64,7 +64,8 @@ fn a_policy_that_nothing_reaches_is_a_load_error() {
     assert!(errors(list).is_empty());
     refused(&format!("{list}\nevaluation: first_match"), "policies[1]", "\"a\" takes every trace");
     refused("policies: [{ name: a, type: truncated }, { name: d, sample: { type: drop } }]", "policies[0]", "\"d\" takes every trace");
-    let contradiction = "policies: [{ name: a, condition: { all: [{ type: truncated }], none: [{ type: truncated }] }, sample: { type: keep } }]";
+    let contradiction =
+        "policies: [{ name: a, condition: { all: [{ type: truncated }], none: [{ type: truncated }] }, sample: { type: keep } }]";
     refused(contradiction, "policies[0].condition.none[0]", "stands under all");
     let inverted = "
 policies:
@@ -142,9 +143,8 @@ fn a_scope_says_which_spans_may_meet_the_conditions() {
 
 #[test]
 fn a_key_is_found_on_the_span_before_the_resource_and_there_before_the_scope() {
-    let policy = |key: &str| {
-        format!("policies: [{{ name: a, type: string_attribute, string_attribute: {{ key: {key}, values: [yes] }} }}]")
-    };
+    let policy =
+        |key: &str| format!("policies: [{{ name: a, type: string_attribute, string_attribute: {{ key: {key}, values: [yes] }} }}]");
     let at = |place, value: &'static str| move |span: Fake| span.with(place, |to| to.str("k", value));
     let on_resource = at(Place::Resource, "yes")(span(1, 1, 9));
     assert_eq!(decides(&policy("k"), &[on_resource.clone()]), "a");
@@ -211,11 +211,7 @@ fn every_condition_can_be_met_and_missed() {
             Some(span(1, 1, 0).error()),
         ),
         ("{ type: truncated }", span(1, 1, 0).truncated(), Some(span(1, 1, 0))),
-        (
-            "{ type: unpriced }",
-            Fake { facts: SpanFacts { unpriced: true, ..span(1, 1, 0).facts }, ..span(1, 1, 0) },
-            Some(span(1, 1, 0)),
-        ),
+        ("{ type: unpriced }", Fake { facts: SpanFacts { unpriced: true, ..span(1, 1, 0).facts }, ..span(1, 1, 0) }, Some(span(1, 1, 0))),
         (
             "{ type: latency, threshold_ms: 5 }",
             Fake { facts: SpanFacts { start: 0, end: 6_000_000, ..span(1, 1, 0).facts }, ..span(1, 1, 0) },
@@ -235,7 +231,8 @@ fn every_condition_can_be_met_and_missed() {
             Some(Fake { facts: SpanFacts { input_tokens: 10, ..span(1, 1, 0).facts }, ..span(1, 1, 0) }),
         ),
     ] {
-        let text = format!("{{ always_keep: [], policies: [{{ name: a, condition: {{ all: [{condition}] }}, sample: {{ type: keep }} }}] }}");
+        let text =
+            format!("{{ always_keep: [], policies: [{{ name: a, condition: {{ all: [{condition}] }}, sample: {{ type: keep }} }}] }}");
         assert_eq!(decides(&text, &[hit]), "a", "{condition}");
         if let Some(miss) = miss {
             assert_eq!(decides(&text, &[miss]), "-", "{condition}");

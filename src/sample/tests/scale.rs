@@ -76,19 +76,19 @@ fn a_runaway_trace_of_a_million_spans_streams_through_in_bounded_memory() {
 }
 
 #[test]
-fn a_dropped_trace_of_a_million_spans_is_bounded_too() {
+fn a_dropped_trace_without_end_is_bounded_too() {
     let now = Instant::now();
     let text = "{ policies: [], span_limit: 1000, drop_hold: { limit_mib: 1 } }";
     let mut sampler = Sampler::new(compile(text), 1, now);
     let (mut out, mut dropped) = (Outcome::default(), 0);
-    for n in 1..=1_000_000u64 {
+    for n in 1..=200_000u64 {
         let span = span(1, n, 7);
         sampler.admit(&span.facts.clone(), span, now, &mut out);
         dropped += out.dropped_items();
         out.clear();
         assert!(sampler.held() <= 1 << 14);
     }
-    assert_eq!(dropped + sampler.held(), 1_000_000);
+    assert_eq!(dropped + sampler.held(), 200_000);
 }
 
 #[test]
