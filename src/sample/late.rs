@@ -72,7 +72,7 @@ impl<S: Held> Sampler<S> {
         };
         let marks = record != Record::None;
         let stamp = Stamp { probability: self.late_probability(entry.threshold), on, detail, late: marks, partial: marks && entry.partial };
-        match trace_state::read(span.trace_state()) {
+        match trace_state::read(span.context().0) {
             Ok(ot) => {
                 let randomness = ot.randomness.unwrap_or_else(|| threshold::randomness(id.bytes()));
                 out.inconsistent_threshold += u64::from(ot.threshold.is_some_and(|threshold| randomness < threshold));
@@ -93,7 +93,7 @@ impl<S: Held> Sampler<S> {
             return;
         }
         out.late.partial += 1;
-        out.unparseable_tracestate += u64::from(trace_state::read(span.trace_state()).is_err());
+        out.unparseable_tracestate += u64::from(trace_state::read(span.context().0).is_err());
         let mut totals = Totals::default();
         totals.add(facts);
         let standing = self.late_standing(Moment { complete: false, spans: 1, wait_ms: 0 });
@@ -136,7 +136,7 @@ impl<S: Held> Sampler<S> {
         let decided = trace.timeout.saturating_sub(crate::sample::sampler::nanos(self.policies.config.drop_hold.window));
         out.late_ages.push(Duration::from_nanos(self.now.saturating_sub(decided)));
         let first_root = mark.root() && !trace.has_root();
-        out.unparseable_tracestate += u64::from(!trace.ot.add(&span, first_root));
+        out.unparseable_tracestate += u64::from(!trace.ot.add(span.context().0, first_root));
         let class = self.policies.keep_class(mark);
         let at = self.put(key, number(facts.span_id), number(facts.parent_id), mark, span, out);
         if let Some(trace) = self.traces.get_mut(key) {

@@ -311,8 +311,9 @@ impl<S: Held> Sampler<S> {
                 trace.timeout = self.due.after(self.now, nanos(config.decision_wait), key);
             }
             let first_root = mark.root() && !trace.has_root();
-            out.unparseable_tracestate += u64::from(!trace.ot.add(&span, first_root));
-            let seen = Seen { mark, start: facts.start, end: facts.end };
+            let (trace_state, flags) = span.context();
+            out.unparseable_tracestate += u64::from(!trace.ot.add(trace_state, first_root));
+            let seen = Seen { mark, start: facts.start, end: facts.end, trace_state, flags };
             self.policies.watch.see(&seen, &span, &mut self.scratch, &mut trace.bits);
         }
         let at = self.put(key, number(facts.span_id), number(facts.parent_id), mark, span, out);
@@ -377,7 +378,7 @@ impl<S: Held> Sampler<S> {
         let config = &self.policies.config;
         let hold = config.drop_hold;
         let on = !hold.window.is_zero() && hold.limit_mib > 0 && config.late_keep != LateKeep::Off;
-        on && self.pressure == Pressure::Normal && !self.stopping
+        config.enabled && on && self.pressure == Pressure::Normal && !self.stopping
     }
 }
 

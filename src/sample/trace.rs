@@ -5,7 +5,6 @@ use crate::otlp::span::{SpanId, TraceId};
 use crate::otlp::trace_state;
 use crate::sample::arena::{Arena, List, NOWHERE};
 use crate::sample::deadlines::{Key, NEVER, Time};
-use crate::sample::held::Held;
 use crate::sample::links::{self, Links};
 use crate::sample::outcome::{Reason, Trigger};
 use crate::sample::stamp::Moment;
@@ -231,8 +230,7 @@ impl Trace {
 
 impl Probabilities {
     /// Adds what one span says. `first_root`: it is the root that counts. Whether its tracestate parses.
-    pub(super) fn add(&mut self, span: &impl Held, first_root: bool) -> bool {
-        let state = span.trace_state();
+    pub(super) fn add(&mut self, state: &[u8], first_root: bool) -> bool {
         if state.is_empty() {
             return true;
         }

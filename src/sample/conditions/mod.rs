@@ -15,6 +15,8 @@ mod span_latency;
 mod status_code;
 mod string_attribute;
 mod trace_cost;
+mod trace_flags;
+mod trace_state;
 mod trace_tokens;
 mod truncated;
 mod unpriced;
@@ -31,6 +33,8 @@ pub use span_latency::SpanLatency;
 pub use status_code::StatusCodes;
 pub use string_attribute::StringAttribute;
 pub use trace_cost::TraceCost;
+pub use trace_flags::TraceFlags;
+pub use trace_state::TraceState;
 pub use trace_tokens::TraceTokens;
 pub use truncated::Truncated;
 pub use unpriced::Unpriced;
@@ -151,6 +155,10 @@ conditions! {
     "string_attribute" StringAttribute(StringAttribute),
     /// The trace costs so much.
     "trace_cost" TraceCost(TraceCost),
+    /// A span has the sampled flag.
+    "trace_flags" TraceFlags(TraceFlags),
+    /// A member of a tracestate is one of these.
+    "trace_state" TraceState(TraceState),
     /// The trace uses so many tokens.
     "trace_tokens" TraceTokens(TraceTokens),
     /// An answer was cut off.
@@ -182,7 +190,7 @@ pub(super) trait AttributeTest: Debug + Send + Sync {
 
 /// A test of one span.
 pub(super) trait SpanTest: Debug + Send + Sync {
-    fn holds(&self, span: &Seen) -> bool;
+    fn holds(&self, span: &Seen<'_>) -> bool;
 }
 
 /// A test of a trace.
@@ -196,10 +204,12 @@ pub(super) trait TraceTest: Debug + Send + Sync {
 
 /// One span, as tests see it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Seen<'a> {
     pub(super) mark: Mark,
     pub(super) start: u64,
     pub(super) end: u64,
+    pub(super) trace_state: &'a [u8],
+    pub(super) flags: u32,
 }
 
 /// A closed range of something that only grows while spans arrive.

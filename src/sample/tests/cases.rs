@@ -384,6 +384,22 @@ fn a_reload_judges_pending_traces_anew_and_loses_nothing() {
 }
 
 #[test]
+fn a_reload_that_switches_sampling_off_lets_everything_go() {
+    let mut rig = Rig::new("{ policies: [], complete_delay: 2s }");
+    rig.admit(span(1, 1, 0));
+    rig.pass(2.0);
+    let (pending, log) = (rig.admit(span(2, 1, 0)), rig.log(Some(trace_id(2))));
+    rig.admit(span(3, 1, 9).error());
+    rig.step(|sampler, now, out| sampler.reload(compile("enabled: false"), now, out));
+    assert_eq!(rig.sampler.held(), 0);
+    assert!(rig.gone(pending).attributes.is_empty() && rig.find(log).is_some());
+    let more = rig.admit(span(2, 2, 1));
+    assert!(rig.find(more).is_some());
+    let status = rig.sampler.status();
+    assert_eq!((status.traces_pending, status.open_records, rig.sampler.held_bytes()), (0, 0, 0));
+}
+
+#[test]
 fn a_reload_changes_the_waits_of_pending_traces() {
     let mut rig = Rig::new(NOTHING);
     rig.admit(span(1, 2, 9));
