@@ -11,7 +11,7 @@ use crate::sample::deadlines::Key;
 use crate::sample::decide::probability;
 use crate::sample::held::Held;
 use crate::sample::outcome::{Decided, Decision, Outcome, Reason, Trigger};
-use crate::sample::sampler::Sampler;
+use crate::sample::sampler::{Sampler, stronger};
 use crate::sample::stamp::{Detail, Moment, On, Probability, Stamp};
 use crate::sample::threshold::{self, Threshold};
 use crate::sample::totals::{Mark, Totals};
@@ -140,7 +140,7 @@ impl<S: Held> Sampler<S> {
         let class = self.policies.keep_class(mark);
         let at = self.put(key, number(facts.span_id), number(facts.parent_id), mark, span, out);
         if let Some(trace) = self.traces.get_mut(key) {
-            trace.class = trace.class.or(class);
+            trace.class = stronger(trace.class, class);
             let _ = trace.absorb(facts, at, &self.items, &mut self.spare);
         }
         if class.is_some() {

@@ -8,7 +8,7 @@ use crate::sample::deadlines::{Key, NEVER};
 use crate::sample::held::Held;
 use crate::sample::outcome::{Outcome, Trigger};
 use crate::sample::policies::Policies;
-use crate::sample::sampler::{Sampler, nanos};
+use crate::sample::sampler::{Sampler, nanos, stronger};
 use crate::sample::trace::State;
 use std::sync::Arc;
 use std::time::Instant;
@@ -170,7 +170,7 @@ impl<S: Held> Sampler<S> {
                 let ((trace_state, flags), view) = (item.context(), item.view());
                 let seen = Seen { mark: node.mark, start: view.start, end: view.end, trace_state, flags };
                 self.policies.watch.see(&seen, item, &mut self.scratch, &mut trace.bits);
-                trace.class = trace.class.or(self.policies.keep_class(node.mark));
+                trace.class = stronger(trace.class, self.policies.keep_class(node.mark));
             }
         }
         let after = |since, wait| if since == NEVER { NEVER } else { u64::saturating_add(since, wait) };

@@ -13,7 +13,7 @@ use crate::sample::decide::ITEM_OVERHEAD;
 use crate::sample::held::Held;
 use crate::sample::late::{DropEntry, KeepEntry};
 use crate::sample::limits::Pressure;
-use crate::sample::outcome::{Outcome, Trigger};
+use crate::sample::outcome::{Outcome, Reason, Trigger};
 use crate::sample::policies::Policies;
 use crate::sample::remembered::{Recall, Remembered};
 use crate::sample::stamp::Stamp;
@@ -333,7 +333,7 @@ impl<S: Held> Sampler<S> {
         let (root_wait, complete_wait) = self.waits_after();
         let Some(trace) = self.traces.get_mut(key) else { return };
         trace.last = self.now;
-        trace.class = trace.class.or(self.policies.keep_class(mark));
+        trace.class = stronger(trace.class, self.policies.keep_class(mark));
         let whole = trace.absorb(facts, at, &self.items, &mut self.spare);
         if mark.root() && trace.root_since == NEVER {
             trace.root_since = self.now;
@@ -388,6 +388,11 @@ enum Past {
     Dropped(DropEntry, u64),
     Forgotten,
     Unknown,
+}
+
+/// Of two reasons to keep a trace the one that counts, whichever came first.
+pub(super) fn stronger(one: Option<Reason>, other: Option<Reason>) -> Option<Reason> {
+    one.into_iter().chain(other).min_by_key(|reason| *reason != Reason::Error)
 }
 
 /// A duration in nanoseconds.

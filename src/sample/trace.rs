@@ -180,7 +180,7 @@ impl Trace {
         if !self.counted {
             return (true, false);
         }
-        if self.links.is_none() && (self.items.len > FEW || self.state == State::Open) {
+        if self.links.is_none() && self.items.len > FEW {
             self.count_ids(arena, at, spare);
         }
         if let Some(links) = &mut self.links {

@@ -39,6 +39,17 @@ fn the_same_span_id_twice_counts_once_in_the_roll_ups_and_both_are_kept() {
 }
 
 #[test]
+fn every_span_of_a_large_trace_counts_in_the_roll_ups() {
+    let mut rig = Rig::new(NOTHING);
+    (2..50).for_each(|n| {
+        rig.admit(span(1, n, 1).cost("0.01"));
+    });
+    rig.admit(span(1, 50, 1).error());
+    let root = rig.admit(span(1, 1, 0).cost("0.02"));
+    assert_eq!((rig.gone(root).double("trace.cost.total_usd"), rig.gone(root).int("trace.llm_calls")), (0.5, 49));
+}
+
+#[test]
 fn two_roots_in_one_trace_are_never_complete_and_the_first_is_stamped() {
     let mut rig = Rig::new(&half(100));
     let mut rig_open = Rig::new(NOTHING);
@@ -146,8 +157,8 @@ fn an_error_just_after_a_drop_brings_the_whole_trace_back() {
     assert!(!root.has("adjusted_count"));
     assert!(rig.left.iter().all(|left| left.keep_class));
     // A late span that is no error follows: the decision is keep now.
-    let after = rig.admit(span(1, 5, 1));
-    assert!(rig.gone(after).is("sampling.late"));
+    let after = rig.admit(span(1, 5, 1).state("ot=th:0"));
+    assert!(rig.gone(after).is("sampling.late") && rig.gone(after).trace_state.is_none());
     rig.pass(120.0);
     assert_eq!((rig.left.len(), rig.dropped), (5, 0));
 }
@@ -170,6 +181,7 @@ fn an_error_after_the_hold_window_is_kept_alone_marked_and_counted() {
     assert!(!rig.gone(after).has("policy"));
     assert_eq!((rig.late.partial, rig.late.dropped, rig.late.forwarded), (1, 1, 1));
     assert!(rig.decisions.last().unwrap().partial);
+    assert_eq!((rig.sampler.status().dropped_entries, rig.sampler.status().kept_entries), (0, 1));
 }
 
 #[test]
@@ -381,6 +393,52 @@ fn a_reload_judges_pending_traces_anew_and_loses_nothing() {
     let all = "policies: [{ name: all, type: always_sample }]";
     rig.step(|sampler, now, out| sampler.reload(compile(all), now, out));
     assert!(rig.find(sure).is_some());
+}
+
+#[test]
+fn a_reload_changes_what_is_always_kept_and_how_much_is_remembered() {
+    let drop = "policies: [{ name: d, condition: { all: [{ type: attribute_exists, key: k }] }, sample: { type: drop, override_always_keep: true } }]";
+    let mut rig = Rig::new(drop);
+    rig.admit(span(1, 1, 9).error());
+    (2..9).for_each(|n| {
+        rig.admit(span(n, 1, 0).text("k", ""));
+    });
+    rig.pass(1.0);
+    assert_eq!((rig.sampler.status().dropped_entries, rig.sampler.status().traces_pending), (7, 1));
+    let new = "{ policies: [], always_keep: [], decision_cache: { dropped: 3 } }";
+    rig.step(|sampler, now, out| sampler.reload(compile(new), now, out));
+    assert_eq!(rig.sampler.status().dropped_entries, 3);
+    rig.shutdown();
+    assert_eq!((rig.left.len(), rig.dropped), (0, 8));
+}
+
+#[test]
+fn of_an_error_and_a_truncated_answer_the_error_is_the_reason_in_either_order() {
+    let drop = "policies: [{ name: d, condition: { all: [{ type: attribute_exists, key: k }] }, sample: { type: drop, override_always_keep: true } }]";
+    for turn in [false, true] {
+        let mut rig = Rig::new(drop);
+        let (a, b) = (span(1, 1, 9).error(), span(1, 2, 9).truncated());
+        let (first, second) = if turn { (b, a) } else { (a, b) };
+        rig.admit(first);
+        rig.admit(second);
+        rig.shutdown();
+        assert_eq!(rig.last().1, "error");
+    }
+}
+
+#[test]
+fn a_late_error_does_not_leave_under_the_class_of_its_neighbours() {
+    let mut rig = Rig::new(
+        "policies: [{ name: all, condition: { all: [{ type: span_count, max_spans: 9, min_spans: 1 }] }, sample: { type: keep } }]",
+    );
+    rig.admit(span(1, 1, 0));
+    rig.pass(1.0);
+    let mut out = Outcome::default();
+    for fake in [span(1, 2, 1), span(1, 3, 1), span(1, 4, 1).error(), span(1, 5, 1)] {
+        rig.sampler.admit(&fake.facts.clone(), fake, rig.now, &mut out);
+    }
+    let groups: Vec<(usize, bool)> = out.kept.iter().map(|kept| (kept.spans.len(), kept.keep_class)).collect();
+    assert_eq!(groups, [(2, false), (2, true)]);
 }
 
 #[test]

@@ -180,6 +180,17 @@ fn the_drop_hold_gives_up_the_oldest_past_its_limit_and_everything_when_it_is_of
 }
 
 #[test]
+fn the_drop_hold_counts_the_index_of_tiny_traces() {
+    let mut rig = Rig::new("{ policies: [], drop_hold: { limit_mib: 1 } }");
+    for n in 0..5_000 {
+        rig.admit(span(n, 1, 0).size(1));
+    }
+    rig.pass(1.0);
+    assert_eq!(rig.decisions.len(), 5_000);
+    assert!((1_000..3_000).contains(&rig.sampler.held()), "{}", rig.sampler.held());
+}
+
+#[test]
 fn index_and_bytes_of_the_hold_add_up_to_nothing_when_it_is_empty() {
     let mut rig = Rig::new(NOTHING);
     for n in 0..20 {
