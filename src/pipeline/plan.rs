@@ -3,7 +3,6 @@
 //! A plan is built whole or not at all: a reload with one bad pattern leaves the running plan as it is.
 
 use crate::config::Processors;
-use crate::enrich::config::Profile;
 use crate::enrich::price::{PriceTable, PricesConfig};
 use crate::enrich::{EnrichConfig, LabelFilter};
 use crate::redact::{Findings, Position, Redactor};
@@ -56,11 +55,6 @@ impl Plan {
         let mut errors = Vec::new();
         let mut fail = |path: String, message: String| errors.push(PlanError { path, message });
 
-        let has = |profile| processors.enrich.profiles.contains(&profile);
-        if has(Profile::Langfuse) && has(Profile::SemconvDraft) {
-            let message = "langfuse takes the gen_ai.usage.cost.amount of semconv_draft for tokens; use one of them";
-            fail("processors.enrich.profiles".into(), message.into());
-        }
         let mut warnings = Vec::new();
         let read = |path: &Path| std::fs::read_to_string(base.join(path));
         let prices = match PriceTable::load(&dated(&processors.enrich.prices, base), &read) {

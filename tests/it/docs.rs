@@ -224,7 +224,7 @@ fn every_attribute_written_is_documented_with_its_type() {
     let mut added_at_all = BTreeMap::new();
     for config in [
         config("", "default: { sampling_percentage: 60 }"),
-        config("langfuse, phoenix, mlflow, logfire, langsmith, flat_c", all),
+        config("langfuse, phoenix, mlflow, logfire, langsmith, datadog, signoz, flat_c", all),
         config("semconv_draft", all),
     ] {
         added_at_all.extend(added(&config));

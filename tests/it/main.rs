@@ -2,6 +2,7 @@
 
 mod corpus;
 mod docs;
+mod enrich;
 mod example;
 mod map;
 mod otlp;
