@@ -26,7 +26,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the stage: OTLP in, enriched, sampled, redacted OTLP out.
+    /// Run the stage until it is told to stop: OTLP in; enriched, sampled, redacted OTLP out.
     Run(run::Args),
     /// Validate a config and name every problem in it.
     Check(check::Args),
@@ -34,13 +34,13 @@ enum Command {
     Demo(demo::Args),
     /// Run recorded OTLP requests through the stage on a virtual clock; the same every time.
     Replay(replay::Args),
-    /// Redact standard input to standard output.
+    /// Redact standard input to standard output, to see what would leave.
     Redact(redact::Args),
-    /// What one model call costs, and why.
+    /// Show what one model call costs, and why.
     Price(price::PriceArgs),
     /// Ask a running stage what it decided about a trace, and why.
     Explain(explain::Args),
-    /// Exit 0 where a running stage is ready; for container health checks.
+    /// Exit with 0 where a running stage is ready, for container health checks.
     Health(health::Args),
 }
 

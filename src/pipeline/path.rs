@@ -94,8 +94,12 @@ impl Path {
                 sampler.reload(Arc::clone(policies), now, &mut self.outcome);
             }
             (None, Some(policies)) => self.sampling = Some(Sampling::new(policies, &self.common, now)),
-            (Some(_), None) => {
-                // Sampling was switched off: nobody will be left to decide what is held, so it is decided now.
+            (Some(Sampling { sampler, .. }), None) => {
+                // Sampling was switched off: nothing is decided any more, so what is undecided leaves.
+                let off = crate::sample::Config { enabled: false, ..Default::default() };
+                if let Ok(off) = Policies::compile(&off) {
+                    sampler.reload(off, now, &mut self.outcome);
+                }
                 let step = self.shutdown(now);
                 self.sampling = None;
                 return step;

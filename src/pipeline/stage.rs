@@ -179,6 +179,7 @@ impl Running {
     /// Where the new config does not work. Nothing has changed then.
     pub async fn reload(&self, file: &File, plan: Plan) -> Result<(), StartError> {
         let plan = Arc::new(plan);
+        plan.warnings.iter().for_each(|warning| warn!(target: "config", "{warning}"));
         self.forward.reload(&file.exporters)?;
         self.labels.replace(plan.redactor.clone());
         self.telemetry.budget.set_limit(machine::memory_limit(file.service.memory.limit));

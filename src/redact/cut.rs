@@ -12,7 +12,7 @@ use crate::otlp::append::{Attributes, SPAN_ATTRIBUTES};
 use crate::otlp::edit::{self, Edit};
 use crate::otlp::span;
 use crate::otlp::wire::{Fields, Value};
-use crate::redact::json::{self, Decoded, Token};
+use crate::redact::json::{self, Decoded, Token, Walked};
 use crate::redact::keys::is_metadata;
 use crate::redact::walk::{key_of, rewrite};
 
@@ -131,7 +131,7 @@ impl Cutter {
     /// What to put in place of the strings of a document that are too long; `None` where it is no JSON after all.
     fn strings(&self, text: &str, depth: u8) -> Option<Vec<(usize, usize, String)>> {
         let mut edits = Vec::new();
-        let whole = json::walk(text, |token| {
+        let walked = json::walk(text, |token| {
             let Token::String { start, end, key } = token else { return };
             let Some(raw) = text.get(start..end).filter(|raw| raw.len() > self.limit) else { return };
             if key.and_then(|(start, end)| text.get(start..end)).is_some_and(|name| MEMBERS.contains(&name)) {
@@ -139,7 +139,7 @@ impl Cutter {
             }
             edits.extend(self.string(raw, depth).map(|new| (start, end, new)));
         });
-        whole.then_some(edits)
+        (walked == Walked::Whole).then_some(edits)
     }
 
     /// The inside of a JSON string, cut; its escapes stay as they were written.
