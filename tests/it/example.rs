@@ -144,9 +144,12 @@ fn at(path: &str, inner: &str) -> String {
 fn collect(path: &str, out: &mut BTreeSet<String>) {
     for (form, inner) in [("", "{nobodys_key: 1}"), ("[0]", "{nobodys_key: 1}")] {
         let place = format!("{path}{form}");
-        for key in accepted(&at(&place, inner)) {
+        // Words that are valid as a value are no keys.
+        let words = accepted(&at(path, "nobodys_key"));
+        for key in accepted(&at(&place, inner)).into_iter().filter(|key| !words.contains(key)) {
             let below = if path.is_empty() { key } else { format!("{place}.{key}") };
-            if out.insert(below.replace("[0]", "")) {
+            // What stands in a policy of a policy is a policy again.
+            if out.insert(below.replace("[0]", "")) && !below.ends_with("_sub_policy") {
                 collect(&below, out);
             }
         }
