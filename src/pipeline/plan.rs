@@ -77,11 +77,7 @@ impl Plan {
             }
         };
         let policies = match Policies::compile(&processors.tail_sampling) {
-            Ok(policies) if processors.tail_sampling.enabled => {
-                warnings.extend(policies.notes().into_iter().map(|note| format!("processors.tail_sampling: {note}")));
-                Some(Arc::new(policies))
-            }
-            Ok(_) => None,
+            Ok(policies) => processors.tail_sampling.enabled.then(|| Arc::new(policies)),
             Err(problems) => {
                 problems.into_iter().for_each(|p| fail(p.path, p.message));
                 None

@@ -55,9 +55,17 @@ fn blocks(text: &str) -> Vec<std::ops::Range<usize>> {
     blocks
 }
 
+/// The text with a block in force. A line right above it that sets the same key makes way.
 fn uncommented(text: &str, block: &std::ops::Range<usize>) -> String {
-    let line = |(number, line): (usize, &str)| if block.contains(&number) { line.replacen('#', "", 1) } else { line.to_owned() };
-    text.lines().enumerate().map(line).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for line in &mut lines[block.clone()] {
+        *line = line.replacen('#', "", 1);
+    }
+    let key = |line: &str| line.split_once(':').map(|(key, _)| key.to_owned());
+    if block.start > 0 && key(&lines[block.start]) == key(&lines[block.start - 1]) {
+        lines.remove(block.start - 1);
+    }
+    lines.join("\n")
 }
 
 /// Every path of keys in a value; places in lists are left out of it.
@@ -145,7 +153,7 @@ fn collect(path: &str, out: &mut BTreeSet<String>) {
     for (form, inner) in [("", "{nobodys_key: 1}"), ("[0]", "{nobodys_key: 1}")] {
         let place = format!("{path}{form}");
         // Words that are valid as a value are no keys.
-        let words = accepted(&at(path, "nobodys_key"));
+        let words = [accepted(&at(path, "nobodys_key")), accepted(&at(&place, "nobodys_key"))].concat();
         for key in accepted(&at(&place, inner)).into_iter().filter(|key| !words.contains(key)) {
             let below = if path.is_empty() { key } else { format!("{place}.{key}") };
             // What stands in a policy of a policy is a policy again.
