@@ -241,10 +241,7 @@ mod tests {
     fn json_stays_json_and_only_its_long_strings_are_cut() {
         let long = r#"[ {"role":"assistant", "n": 12345678901, "parts":[{"type":"text","content":"caf\u00e9 \"olé\" and more"}]} ]"#;
         let cut = content(8, long).unwrap();
-        assert_eq!(
-            cut,
-            r#"[ {"role":"assistant", "n": 12345678901, "parts":[{"type":"text","content":"caf\u00e9 \"ol… [truncated]"}]} ]"#
-        );
+        assert_eq!(cut, r#"[ {"role":"assistant", "n": 12345678901, "parts":[{"type":"text","content":"caf\u00e9 \"ol… [truncated]"}]} ]"#);
         serde_json::from_str::<serde_json::Value>(&cut).unwrap();
         assert_eq!(content(8, r#"[{"content":"short"},{"content":"too"}]"#), None, "a long document of short strings is left alone");
     }
@@ -297,9 +294,7 @@ mod tests {
         .unwrap();
         let short = || any(text("abcde… [truncated]"));
         assert_eq!(value(&span, "gen_ai.prompt"), &V::ArrayValue(ArrayValue { values: vec![short(), any(text("ok"))] }));
-        let map = V::KvlistValue(KeyValueList {
-            values: vec![pair("text", text("abcde… [truncated]")), pair("role", text("abcdefgh"))],
-        });
+        let map = V::KvlistValue(KeyValueList { values: vec![pair("text", text("abcde… [truncated]")), pair("role", text("abcdefgh"))] });
         assert_eq!(value(&span, "gen_ai.completion"), &map);
         assert_eq!(value(&span, "b"), &V::BytesValue("abcde… [truncated]".as_bytes().to_vec()));
         assert_eq!(value(&span, "c"), &V::BytesValue(vec![0xff; 20]));

@@ -139,7 +139,12 @@ async fn every_metric_is_documented_and_every_documented_metric_exists() {
         assert!(shown.contains_key(name) || may_be_absent, "{name} is not shown");
     }
     // Model calls are what this is about: after traffic all of these are there.
-    for name in ["tollgate_llm_errors_total", "tollgate_llm_unpriced_calls_total", "tollgate_llm_duration_seconds", "tollgate_redact_findings_total"] {
+    for name in [
+        "tollgate_llm_errors_total",
+        "tollgate_llm_unpriced_calls_total",
+        "tollgate_llm_duration_seconds",
+        "tollgate_redact_findings_total",
+    ] {
         assert!(shown.contains_key(name), "{name} is not shown");
     }
 }

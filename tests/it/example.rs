@@ -194,11 +194,14 @@ fn every_key_there_is_appears_in_it() {
     }
     // Fields that stand beside `type:` in the native spelling have been collected from the block of that name.
     assert!(accepted.len() > 150, "{accepted:?}");
-    for key in ["processors.enrich.max_content_chars", "exporters.otlp_grpc.tls.ca_file", "processors.tail_sampling.policies.latency.threshold_ms"] {
+    for key in
+        ["processors.enrich.max_content_chars", "exporters.otlp_grpc.tls.ca_file", "processors.tail_sampling.policies.latency.threshold_ms"]
+    {
         assert!(accepted.contains(key), "{key} was not collected: {accepted:#?}");
     }
     let aliases = |key: &str| key.starts_with("exporters.otlp.") || key.starts_with("exporters.otlphttp.");
-    let missing: Vec<&String> = accepted.iter().filter(|key| !shown.contains(*key) && !aliases(key) && !REFUSED.contains(&key.as_str())).collect();
+    let missing: Vec<&String> =
+        accepted.iter().filter(|key| !shown.contains(*key) && !aliases(key) && !REFUSED.contains(&key.as_str())).collect();
     assert!(missing.is_empty(), "not in config.example.yaml: {missing:#?}");
 }
 

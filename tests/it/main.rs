@@ -6,3 +6,4 @@ mod enrich;
 mod example;
 mod map;
 mod otlp;
+mod settings;
