@@ -241,7 +241,7 @@ and:
             ("{ name: a, type: truncated, sample: { type: keep } }", "one spelling"),
             ("{ name: a, latency: { threshold_ms: 1 } }", "no type"),
             ("{ name: a, type: truncated, latency: { threshold_ms: 1 } }", "no effect"),
-            ("{ name: a, type: rate_limiting }", "no type of policy"),
+            ("{ name: a, type: rate_limiting }", "unknown variant `rate_limiting`"),
             ("{ name: a, type: latency, latency: { threshold: 1 } }", "threshold"),
             ("{ name: a, kind: latency }", "unknown field `kind`"),
         ] {
