@@ -15,6 +15,7 @@ mod source;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// OTLP gateway for LLM traces: exact cost, truncation and error class on every call, private data out, whole traces tail-sampled.
 #[derive(Debug, Parser)]
@@ -90,6 +91,11 @@ fn finish_output(result: std::io::Result<()>) -> Result<(), Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::running(error)),
         _ => Ok(()),
     }
+}
+
+/// A client for a stage on this machine: no proxy, and no certificates, which a small container may not have.
+fn local_client(timeout: Duration) -> Result<reqwest::Client, Failure> {
+    reqwest::Client::builder().timeout(timeout).no_proxy().tls_certs_only([]).build().map_err(Failure::running)
 }
 
 /// A runtime for commands that talk to the network.

@@ -8,6 +8,7 @@ use crate::sample::samplers::{Keep, Probabilistic, Sample};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
+use std::sync::LazyLock;
 
 /// A named rule: which traces, and what happens to them.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,21 +113,28 @@ impl Parts {
         }
         let form = match block {
             Some((_, form)) => form,
-            None if is_type(&kind) => Form::Condition(
+            None => Form::Condition(
                 Condition::bare(&kind).ok_or_else(|| E::custom(format_args!("policy \"{name}\" of type {kind} needs a block {kind}")))?,
             ),
-            None => return Err(E::custom(format_args!("\"{kind}\" is no type of policy; there are {}", types()))),
         };
         Ok(Policy { name, form })
     }
 }
 
-fn is_type(name: &str) -> bool {
-    Condition::NAMES.contains(&name) || ["probabilistic", "and", "not", "drop"].contains(&name)
-}
+/// What `type` may say.
+static TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| [Condition::NAMES, &["probabilistic", "and", "not", "drop"]].concat());
 
-fn types() -> String {
-    [Condition::NAMES, &["probabilistic", "and", "not", "drop"]].concat().join(", ")
+/// The keys of a policy.
+static KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| [&["name", "condition", "sample", "type"], TYPES.as_slice()].concat());
+
+/// The value of `type`, refused where it stands if there is no such type.
+struct TypeName(String);
+
+impl<'de> Deserialize<'de> for TypeName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TypeName, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if TYPES.contains(&name.as_str()) { Ok(TypeName(name)) } else { Err(de::Error::unknown_variant(&name, &TYPES)) }
+    }
 }
 
 impl<'de> Deserialize<'de> for Policy {
@@ -144,7 +152,7 @@ impl<'de> Deserialize<'de> for Policy {
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "name" => parts.name = Some(map.next_value()?),
-                        "type" => parts.kind = Some(map.next_value()?),
+                        "type" => parts.kind = Some(map.next_value::<TypeName>()?.0),
                         "condition" => parts.condition = Some(map.next_value()?),
                         "sample" => parts.sample = Some(map.next_value()?),
                         "probabilistic" => parts.blocks.push((key, Form::Probabilistic(map.next_value()?))),
@@ -155,10 +163,7 @@ impl<'de> Deserialize<'de> for Policy {
                             Some(condition) => parts.blocks.push((key, Form::Condition(condition))),
                             None => {
                                 map.next_value::<IgnoredAny>()?;
-                                return Err(de::Error::custom(format_args!(
-                                    "unknown field `{key}` of a policy; there are name, condition, sample, type, {}",
-                                    types()
-                                )));
+                                return Err(de::Error::unknown_field(&key, &KEYS));
                             }
                         },
                     }
@@ -236,7 +241,7 @@ and:
             ("{ name: a, type: truncated, sample: { type: keep } }", "one spelling"),
             ("{ name: a, latency: { threshold_ms: 1 } }", "no type"),
             ("{ name: a, type: truncated, latency: { threshold_ms: 1 } }", "no effect"),
-            ("{ name: a, type: rate_limiting }", "no type of policy"),
+            ("{ name: a, type: rate_limiting }", "unknown variant `rate_limiting`"),
             ("{ name: a, type: latency, latency: { threshold: 1 } }", "threshold"),
             ("{ name: a, kind: latency }", "unknown field `kind`"),
         ] {
