@@ -9,6 +9,8 @@
 mod load;
 mod raw;
 mod server;
+#[path = "../template.rs"]
+mod template;
 #[path = "../workload.rs"]
 mod workload;
 

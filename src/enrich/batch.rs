@@ -203,13 +203,13 @@ impl Batch {
         observer: &mut dyn Observer,
     ) -> SpanFacts {
         let Some(plan) = self.plans.get(at) else {
-            return SpanFacts::of(&span::read(item, |_| {}, |_| {}));
+            return SpanFacts::of(&span::view(item));
         };
         if !plan.open {
             observer.span(&plan.facts, None);
             return plan.facts;
         }
-        let view = span::read(item, |_| {}, |_| {});
+        let view = span::view(item);
         let attributes = self.finds.attributes(&plan.found, item, &mut self.table);
         if plan.kind == Kind::None && plan.claimed == Claimed::Nothing {
             return plain(plan, &attributes, &view, settings, meters, out, observer);

@@ -39,8 +39,9 @@ pub use facts::SpanFacts;
 pub use kind::Kind;
 pub use meters::LabelFilter;
 pub use roles::Role;
+pub use scan::Scanner;
 
-use crate::otlp::request::{Draft, Head, Item};
+use crate::otlp::request::{Appended, Draft, Head, Item};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, StatusCode};
 use crate::receive::Received;
@@ -124,7 +125,7 @@ impl Enrich {
         Enriched { items, arrival }
     }
 
-    fn spans(&mut self, draft: Draft, now: Instant, observer: &mut dyn Observer) -> Vec<(Item, SpanFacts)> {
+    fn spans(&mut self, draft: Draft, now: Instant, observer: &mut dyn Observer) -> Appended<SpanFacts> {
         let Enrich { settings, telemetry, shared, meters, roles, batch } = self;
         batch.look(&draft, settings, shared);
         batch.decide(roles, &shared.responses, now, meters);
@@ -141,13 +142,13 @@ fn plain_facts(signal: Signal, item: &[u8]) -> SpanFacts {
     if signal != Signal::Traces {
         return SpanFacts { trace_id: span::trace_id(signal, item), ..SpanFacts::default() };
     }
-    SpanFacts::of(&span::read(item, |_| {}, |_| {}))
+    SpanFacts::of(&span::view(item))
 }
 
 /// Items with what was found out about them. Only enrichment makes these.
 #[derive(Debug)]
 pub struct Enriched {
-    items: Vec<(Item, SpanFacts)>,
+    items: Appended<SpanFacts>,
     arrival: Instant,
 }
 
@@ -168,12 +169,12 @@ impl Enriched {
     }
 
     /// The items and their facts.
-    pub fn items(&self) -> &[(Item, SpanFacts)] {
-        &self.items
+    pub fn items(&self) -> impl ExactSizeIterator<Item = (Item, &SpanFacts)> {
+        self.items.iter()
     }
 
     /// The items and their facts, for the next stage.
-    pub fn into_items(self) -> Vec<(Item, SpanFacts)> {
+    pub fn into_items(self) -> Appended<SpanFacts> {
         self.items
     }
 }

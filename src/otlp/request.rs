@@ -5,7 +5,6 @@
 //! request and thirty-two bytes of index.
 
 use crate::otlp::signal::Signal;
-use crate::otlp::span::TraceId;
 use crate::otlp::wire::{Field, Fields, Malformed, Value};
 use crate::telemetry::memory::{Budget, Charge};
 use bytes::Bytes;
@@ -130,19 +129,25 @@ impl Request {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Malformed::Size);
         }
-        let (mut heads, mut places) = (Vec::new(), Vec::new());
+        // Room for items of half a KiB, which is what small ones take: the list lives no longer than the request is being taken in.
+        let (mut heads, mut places) = (Vec::new(), Vec::with_capacity(bytes.len() / 512 + 8));
         let request_rest = rest(&bytes, &bytes, 1)?;
         each(&bytes, 1, |resource| {
             let resource_rest = rest(&bytes, resource, 2)?;
             each(resource, 2, |scope| {
-                let first = places.len();
-                let head = heads.len() as u32;
-                each(scope, 2, |item| {
-                    places.push(Place { at: offset(&bytes, item), len: item.len() as u32, head });
-                    Ok(())
-                })?;
+                let (first, head) = (places.len(), heads.len() as u32);
+                // Items and what stands between them in one walk: each item is a step to memory nobody has touched yet.
+                let (mut fields, mut runs) = (Fields::new(scope), Runs::default());
+                while let Some(field) = fields.try_next()? {
+                    match field.value {
+                        Value::Len(item) if field.number == 2 => {
+                            places.push(Place { at: offset(&bytes, item), len: item.len() as u32, head });
+                        }
+                        _ => runs.add(scope, field.start, field.end),
+                    }
+                }
                 if places.len() > first {
-                    heads.push(Head::new(request_rest.clone(), resource_rest.clone(), rest(&bytes, scope, 2)?));
+                    heads.push(Head::new(request_rest.clone(), resource_rest.clone(), runs.of(&bytes, scope)));
                 }
                 Ok(())
             })
@@ -187,11 +192,7 @@ fn rest(whole: &Bytes, message: &[u8], number: u32) -> Result<Bytes, Malformed> 
             runs.add(message, field.start, field.end);
         }
     }
-    Ok(match runs {
-        Runs::None => Bytes::new(),
-        Runs::One(start, end) => whole.slice_ref(&message[start..end]),
-        Runs::Many(copied) => Bytes::from(copied),
-    })
+    Ok(runs.of(whole, message))
 }
 
 #[derive(Default)]
@@ -209,6 +210,15 @@ impl Runs {
             Runs::One(_, last) if *last == start => *last = end,
             Runs::One(first, last) => *self = Runs::Many([&message[*first..*last], &message[start..end]].concat()),
             Runs::Many(copied) => copied.extend_from_slice(&message[start..end]),
+        }
+    }
+
+    /// The bytes, of `message`, a part of `whole`.
+    fn of(self, whole: &Bytes, message: &[u8]) -> Bytes {
+        match self {
+            Runs::None => Bytes::new(),
+            Runs::One(start, end) => whole.slice_ref(&message[start..end]),
+            Runs::Many(copied) => Bytes::from(copied),
         }
     }
 }
@@ -249,7 +259,7 @@ impl Draft {
     /// Calls `stage` with every item, for it to add encoded fields to a side buffer, and gives the items back whole.
     ///
     /// `budget` accounts for the side buffer.
-    pub fn append<T>(self, budget: Option<&Budget>, mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T) -> Vec<(Item, T)> {
+    pub fn append<T>(self, budget: Option<&Budget>, mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T) -> Appended<T> {
         let mut extra = Vec::new();
         let mut results = Vec::with_capacity(self.places.len());
         for &place in &self.places {
@@ -259,19 +269,77 @@ impl Draft {
         }
         extra.shrink_to_fit();
         let _charge = budget.filter(|_| extra.capacity() > 0).map(|b| b.charge(extra.capacity()));
-        let part = Arc::new(Part { request: self.request, extra, _charge });
-        results
-            .into_iter()
-            .map(|(place, extra_at, extra_len, result)| (Item { part: Arc::clone(&part), place, extra_at, extra_len }, result))
-            .collect()
+        Appended { part: Arc::new(Part { request: self.request, extra, _charge }), results }
     }
 }
+
+/// Items that a stage has added to, each with what it said about it. An item is made when it is asked for: a list of
+/// them would be one more copy of everything.
+#[derive(Debug)]
+pub struct Appended<T> {
+    part: Arc<Part>,
+    results: Vec<(Place, u32, u32, T)>,
+}
+
+impl<T> Appended<T> {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    /// The items, lent.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Item, &T)> {
+        self.results.iter().map(|(place, at, len, result)| (self.part.item(*place, *at, *len), result))
+    }
+}
+
+impl<T> IntoIterator for Appended<T> {
+    type Item = (Item, T);
+    type IntoIter = IntoItems<T>;
+
+    fn into_iter(self) -> IntoItems<T> {
+        IntoItems { part: self.part, results: self.results.into_iter() }
+    }
+}
+
+/// See [`Appended`].
+#[derive(Debug)]
+pub struct IntoItems<T> {
+    part: Arc<Part>,
+    results: std::vec::IntoIter<(Place, u32, u32, T)>,
+}
+
+impl<T> Iterator for IntoItems<T> {
+    type Item = (Item, T);
+
+    #[inline]
+    fn next(&mut self) -> Option<(Item, T)> {
+        self.results.next().map(|(place, at, len, result)| (self.part.item(place, at, len), result))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.results.size_hint()
+    }
+}
+
+impl<T> ExactSizeIterator for IntoItems<T> {}
 
 #[derive(Debug)]
 struct Part {
     request: Arc<Request>,
     extra: Vec<u8>,
     _charge: Option<Charge>,
+}
+
+impl Part {
+    fn item(self: &Arc<Part>, place: Place, extra_at: u32, extra_len: u32) -> Item {
+        Item { part: Arc::clone(self), place, extra_at, extra_len }
+    }
 }
 
 /// One span or log record: encoded, shared, with what was added to it.
@@ -362,18 +430,12 @@ impl Packer {
     }
 }
 
-/// Splits places by shard of their trace id: all items of a trace go to the same one.
-///
-/// Items without a usable trace id go to shard 0.
-pub fn split(request: &Request, places: &[Place], shards: usize, mut shard_of: impl FnMut(TraceId) -> usize) -> Vec<Vec<Place>> {
+/// Splits places by shard, which is asked for by number of the place.
+pub fn split(places: &[Place], shards: usize, mut shard_of: impl FnMut(usize) -> usize) -> Vec<Vec<Place>> {
     let mut parts = vec![Vec::new(); shards.max(1)];
     let last = parts.len() - 1;
-    for &place in places {
-        let shard = match request.signal {
-            Signal::Metrics => 0,
-            signal => crate::otlp::span::trace_id(signal, request.item(place)).map_or(0, |id| shard_of(id).min(last)),
-        };
-        parts[shard].push(place);
+    for (number, &place) in places.iter().enumerate() {
+        parts[shard_of(number).min(last)].push(place);
     }
     parts
 }
