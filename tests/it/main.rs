@@ -1,5 +1,6 @@
 //! Every integration test, in one binary: linking costs more than running.
 
 mod corpus;
+mod enrich;
 mod map;
 mod otlp;
