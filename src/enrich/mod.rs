@@ -202,6 +202,7 @@ impl SpanFacts {
             start: view.start,
             end: view.end,
             status: view.status,
+            flags_alone: view.trace_state.is_empty().then_some(view.flags),
             error: (view.status == StatusCode::Error).then_some(facts::ErrorClass::Unknown),
             ..SpanFacts::default()
         }

@@ -39,6 +39,9 @@ const REFUSE_AT: f64 = 0.95;
 const MAX_ANSWERS: usize = 200_000;
 const ANSWERS_FOR: Duration = Duration::from_secs(3600);
 
+/// Histograms keep every value they are given until somebody reads them or this has passed.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Why the stage did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -129,6 +132,7 @@ impl Running {
                 warn!(target: "live", %error, "the admin port stopped");
             }
         });
+        tokio::spawn(upkeep(telemetry.clone(), stop_admin.clone()));
         let receivers = tokio::spawn(receivers.serve(stop_receiving.clone()));
         status.serving();
         Ok(Running {
@@ -219,6 +223,14 @@ fn admin_config(file: &File) -> AdminConfig {
         endpoint: admin.endpoint.to_string(),
         tokens: admin.auth.bearer_tokens.iter().map(|token| AdminConfig::digest(token.expose())).collect(),
         allowed_hosts: admin.allowed_hosts.clone(),
+    }
+}
+
+/// Without it the histograms of a stage that nobody scrapes would grow for as long as it runs.
+async fn upkeep(telemetry: Telemetry, stop: CancellationToken) {
+    let mut beat = tokio::time::interval(UPKEEP);
+    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+        telemetry.metrics.upkeep();
     }
 }
 
