@@ -132,8 +132,8 @@ impl Batch {
         } else {
             Claimed::Container
         };
-        plan.response = fields::response_id(&attributes)
-            .map(|id| shared.responses.number(source.service, provider.as_deref().unwrap_or_default(), id));
+        plan.response =
+            fields::response_id(&attributes).map(|id| shared.responses.number(source.service, provider.as_deref().unwrap_or_default(), id));
         plan.invalid = attributes.invalid();
         plan.open |= plan.kind != Kind::None || plan.claimed != Claimed::Nothing;
         plan
@@ -150,7 +150,8 @@ impl Batch {
         for &(_, _, at) in &self.order {
             let Some(plan) = self.plans.get_mut(at as usize) else { continue };
             let (Some(trace), Some(span)) = (plan.facts.trace_id, plan.facts.span_id) else { continue };
-            let claim = Claim { trace, span, parent: plan.facts.parent_id, usage: plan.claimed, response: plan.response, cover: plan.cover };
+            let claim =
+                Claim { trace, span, parent: plan.facts.parent_id, usage: plan.claimed, response: plan.response, cover: plan.cover };
             plan.verdict = roles.decide(&claim, responses, now);
             if plan.verdict.inverted {
                 meters.count(
@@ -165,7 +166,9 @@ impl Batch {
     /// Finds calls with usage around calls of which one has none: where the inner usage has a gap, the outer one counts.
     fn cover(&mut self, roles: &Roles) {
         let Batch { plans, order, places, .. } = self;
-        if !plans.iter().any(|plan| plan.claimed == Claimed::CallWithout && !plan.failed) || !plans.iter().any(|plan| plan.claimed == Claimed::Call) {
+        if !plans.iter().any(|plan| plan.claimed == Claimed::CallWithout && !plan.failed)
+            || !plans.iter().any(|plan| plan.claimed == Claimed::Call)
+        {
             return;
         }
         let parent = |plans: &[Plan], at: u32| {
@@ -401,10 +404,20 @@ fn call(
         );
     }
     for field in fields::conflicts(attributes).into_iter().flatten() {
-        meters.rare("tollgate_enrich_attribute_conflicts_total", "Spans on which two vocabularies disagree; the first one speaks", "field", field);
+        meters.rare(
+            "tollgate_enrich_attribute_conflicts_total",
+            "Spans on which two vocabularies disagree; the first one speaks",
+            "field",
+            field,
+        );
     }
     for key in plan.invalid.iter() {
-        meters.rare("tollgate_enrich_invalid_attributes_total", "Counts that are no numbers, negative or absurdly large", "field", key.name());
+        meters.rare(
+            "tollgate_enrich_invalid_attributes_total",
+            "Counts that are no numbers, negative or absurdly large",
+            "field",
+            key.name(),
+        );
     }
     if ending.reasons.unknown() > 0 {
         meters.count("tollgate_enrich_unknown_finish_reasons_total", "Finish reasons that no table knows", ending.reasons.unknown().into());

@@ -46,13 +46,17 @@ fn span(id: u8, parent: u8, attributes: Vec<KeyValue>) -> Span {
 }
 
 fn chat(id: u8, parent: u8) -> Span {
-    span(id, parent, vec![
-        s("gen_ai.operation.name", "chat"),
-        s("gen_ai.provider.name", "anthropic"),
-        s("gen_ai.request.model", "claude-haiku-4-5"),
-        i("gen_ai.usage.input_tokens", 1840),
-        i("gen_ai.usage.output_tokens", 362),
-    ])
+    span(
+        id,
+        parent,
+        vec![
+            s("gen_ai.operation.name", "chat"),
+            s("gen_ai.provider.name", "anthropic"),
+            s("gen_ai.request.model", "claude-haiku-4-5"),
+            i("gen_ai.usage.input_tokens", 1840),
+            i("gen_ai.usage.output_tokens", 362),
+        ],
+    )
 }
 
 fn error(mut span: Span, message: &str) -> Span {
@@ -116,7 +120,10 @@ impl Stage {
         let request = ExportTraceServiceRequest {
             resource_spans: vec![ResourceSpans {
                 resource: Some(Resource { attributes: vec![s("service.name", "shop")], ..Resource::default() }),
-                scope_spans: scopes.into_iter().map(|(name, spans)| ScopeSpans { scope: scope(name), spans, ..ScopeSpans::default() }).collect(),
+                scope_spans: scopes
+                    .into_iter()
+                    .map(|(name, spans)| ScopeSpans { scope: scope(name), spans, ..ScopeSpans::default() })
+                    .collect(),
                 ..ResourceSpans::default()
             }],
         };
@@ -222,7 +229,10 @@ fn a_call_is_priced_at_its_own_start_and_says_why() {
 fn the_inner_call_counts_whatever_order_a_request_lists_them_in() {
     let mut stage = Stage::new(&EnrichConfig::default());
     // The framework's scope stands first, though its span ended last.
-    stage.apply(vec![("openinference.instrumentation.langchain", vec![chat(1, 0)]), ("opentelemetry.instrumentation.openai_v2", vec![chat(2, 1)])]);
+    stage.apply(vec![
+        ("openinference.instrumentation.langchain", vec![chat(1, 0)]),
+        ("opentelemetry.instrumentation.openai_v2", vec![chat(2, 1)]),
+    ]);
     let roles: Vec<_> = stage.log.0.iter().map(|(_, saw)| (saw.role, saw.cost.is_some(), saw.skip)).collect();
     assert_eq!(roles, [(Some("duplicate"), false, Some("duplicate")), (Some("owner"), true, None)]);
     let total: Usd = stage.log.0.iter().map(|(facts, _)| facts.cost).sum();
@@ -231,17 +241,27 @@ fn the_inner_call_counts_whatever_order_a_request_lists_them_in() {
 
 #[test]
 fn sums_on_wrappers_are_never_counted() {
-    let vercel = |id, parent, operation: &str| span(id, parent, vec![
-        s("ai.operationId", operation),
-        s("ai.model.id", "gpt-4o-mini"),
-        s("ai.model.provider", "openai.chat"),
-        i("ai.usage.promptTokens", 10),
-        i("ai.usage.completionTokens", 5),
-    ]);
+    let vercel = |id, parent, operation: &str| {
+        span(
+            id,
+            parent,
+            vec![
+                s("ai.operationId", operation),
+                s("ai.model.id", "gpt-4o-mini"),
+                s("ai.model.provider", "openai.chat"),
+                i("ai.usage.promptTokens", 10),
+                i("ai.usage.completionTokens", 5),
+            ],
+        )
+    };
     let saw = look("ai", vec![vercel(2, 1, "ai.generateText.doGenerate"), vercel(1, 0, "ai.generateText")]);
     assert_eq!((saw[0].role, saw[1].role), (Some("owner"), Some("aggregate")));
     assert_eq!((saw[0].cost.as_deref(), saw[1].cost.as_deref()), (Some("0.0000045"), None));
-    let agent = span(1, 0, vec![s("gen_ai.operation.name", "invoke_agent"), i("gen_ai.usage.input_tokens", 9), s("gen_ai.request.model", "gpt-4o")]);
+    let agent = span(
+        1,
+        0,
+        vec![s("gen_ai.operation.name", "invoke_agent"), i("gen_ai.usage.input_tokens", 9), s("gen_ai.request.model", "gpt-4o")],
+    );
     assert_eq!(look("pydantic-ai", vec![chat(2, 1), agent.clone()])[1].role, Some("aggregate"));
     // A hosted agent, whose calls nobody sees.
     assert_eq!(look("", vec![Span { kind: 3, ..agent.clone() }])[0].role, Some("owner"));
@@ -278,8 +298,14 @@ fn two_spans_of_one_answer_are_one_call_and_a_resent_span_is_not_counted_again()
     let saw: Vec<_> = stage.log.0.iter().map(|(facts, saw)| (saw.role, saw.counted, facts.cost == Usd::ZERO)).collect();
     assert_eq!(saw, [(Some("owner"), true, false), (Some("duplicate"), false, true), (Some("owner"), false, true)]);
     let text = stage.telemetry.metrics.render();
-    assert!(text.contains("tollgate_llm_calls_total{service=\"shop\",provider=\"anthropic\",model=\"claude-haiku-4-5\",outcome=\"ok\"} 1"), "{text}");
-    assert!(text.contains("tollgate_llm_cost_usd_total{service=\"shop\",provider=\"anthropic\",model=\"claude-haiku-4-5\"} 0.00365"), "{text}");
+    assert!(
+        text.contains("tollgate_llm_calls_total{service=\"shop\",provider=\"anthropic\",model=\"claude-haiku-4-5\",outcome=\"ok\"} 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("tollgate_llm_cost_usd_total{service=\"shop\",provider=\"anthropic\",model=\"claude-haiku-4-5\"} 0.00365"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -326,7 +352,10 @@ fn a_cut_answer_is_found_in_every_place() {
         let values = values.iter().map(|v| AnyValue { value: Some(Value::StringValue((*v).into())) }).collect();
         vec![attribute("gen_ai.response.finish_reasons", Value::ArrayValue(ArrayValue { values }))]
     };
-    let event = |name: &str, attributes: Vec<KeyValue>| Span { events: vec![Event { name: name.into(), attributes, ..Event::default() }], ..chat(1, 0) };
+    let event = |name: &str, attributes: Vec<KeyValue>| Span {
+        events: vec![Event { name: name.into(), attributes, ..Event::default() }],
+        ..chat(1, 0)
+    };
     let cut = [
         llm(array(&["stop", "length"])),
         llm(vec![s("gen_ai.response.finish_reasons", "[\"max_tokens\"]")]),
@@ -417,14 +446,20 @@ fn switched_off_spans_pass_untouched_and_still_have_ids_times_and_status() {
 
 #[test]
 fn names_and_counts_are_added_unless_switched_off() {
-    let old = || span(1, 0, vec![
-        s("llm.vendor", "OpenAI"),
-        s("llm.request.model", "gpt-4o"),
-        s("llm.request.type", "chat"),
-        i("llm.usage.prompt_tokens", 100),
-        i("llm.usage.completion_tokens", 10),
-        i("llm.usage.cache_read_input_tokens", 40),
-    ]);
+    let old = || {
+        span(
+            1,
+            0,
+            vec![
+                s("llm.vendor", "OpenAI"),
+                s("llm.request.model", "gpt-4o"),
+                s("llm.request.type", "chat"),
+                i("llm.usage.prompt_tokens", 100),
+                i("llm.usage.completion_tokens", 10),
+                i("llm.usage.cache_read_input_tokens", 40),
+            ],
+        )
+    };
     let on = added(&EnrichConfig::default(), old());
     assert_eq!(on["gen_ai.provider.name"], Value::StringValue("openai".into()));
     assert_eq!(on["gen_ai.operation.name"], Value::StringValue("chat".into()));
@@ -434,7 +469,8 @@ fn names_and_counts_are_added_unless_switched_off() {
     let off = added(&EnrichConfig { normalize, ..EnrichConfig::default() }, old());
     assert!(!off.keys().any(|key| key.starts_with("gen_ai.") && key != "gen_ai.usage.cost"), "{off:?}");
     // Beside counts of another vocabulary these would be a second answer.
-    let openinference = span(1, 0, vec![s("openinference.span.kind", "LLM"), s("llm.model_name", "gpt-4o"), i("llm.token_count.prompt", 9)]);
+    let openinference =
+        span(1, 0, vec![s("openinference.span.kind", "LLM"), s("llm.model_name", "gpt-4o"), i("llm.token_count.prompt", 9)]);
     let on = added(&EnrichConfig::default(), openinference);
     assert!(!on.contains_key("gen_ai.usage.input_tokens") && on.contains_key("llm.cost.total"), "{on:?}");
 }
@@ -466,7 +502,9 @@ fn labels_are_filtered_and_their_number_is_limited() {
     let mut enrich = Enrich::new(&EnrichConfig::default(), PriceTable::bundled(), &telemetry, &Shared::default(), filter);
     let mut stage = Stage::new(&EnrichConfig::default());
     std::mem::swap(&mut enrich, &mut stage.enrich);
-    let model = |id: u8, name: String| span(id, 0, vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", &name), i("gen_ai.usage.input_tokens", 1)]);
+    let model = |id: u8, name: String| {
+        span(id, 0, vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", &name), i("gen_ai.usage.input_tokens", 1)])
+    };
     stage.apply(vec![("", vec![model(1, "for-anna@example.com".into())])]);
     for n in 0..20u8 {
         stage.apply(vec![("", (1..=200).map(|id| model(id, format!("hostile-{n}-{id}\u{7}{}", "x".repeat(500)))).collect())]);
@@ -514,13 +552,41 @@ fn log_records_pass_with_their_trace_id_and_nothing_added() {
 
 /// Keys with meaning, so that random spans reach every reader.
 const KEYS: &[&str] = &[
-    "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens",
-    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cost", "gen_ai.response.finish_reasons", "gen_ai.response.id", "gen_ai.usage.raw",
-    "langfuse.observation.usage_details", "langfuse.observation.cost_details", "langfuse.observation.output", "llm.token_count.prompt",
-    "openinference.span.kind", "llm.invocation_parameters", "mlflow.chat.tokenUsage", "mlflow.spanType", "ai.response.providerMetadata",
-    "ai.operationId", "error.type", "error.http_status", "exception.message", "tollgate.usage.role", "tollgate.truncated", "hidden_params",
-    "gen_ai.output.messages", "gen_ai.completion.0.finish_reason", "gen_ai.completion.99999999.finish_reason", "llm.cost_usd", "llm.truncated",
-    "http.response.status_code", "some.other.key", "gen_ai.response.time_to_first_chunk", "langfuse.observation.completion_start_time",
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cost",
+    "gen_ai.response.finish_reasons",
+    "gen_ai.response.id",
+    "gen_ai.usage.raw",
+    "langfuse.observation.usage_details",
+    "langfuse.observation.cost_details",
+    "langfuse.observation.output",
+    "llm.token_count.prompt",
+    "openinference.span.kind",
+    "llm.invocation_parameters",
+    "mlflow.chat.tokenUsage",
+    "mlflow.spanType",
+    "ai.response.providerMetadata",
+    "ai.operationId",
+    "error.type",
+    "error.http_status",
+    "exception.message",
+    "tollgate.usage.role",
+    "tollgate.truncated",
+    "hidden_params",
+    "gen_ai.output.messages",
+    "gen_ai.completion.0.finish_reason",
+    "gen_ai.completion.99999999.finish_reason",
+    "llm.cost_usd",
+    "llm.truncated",
+    "http.response.status_code",
+    "some.other.key",
+    "gen_ai.response.time_to_first_chunk",
+    "langfuse.observation.completion_start_time",
 ];
 
 fn any_value() -> impl Strategy<Value = Value> {
@@ -558,7 +624,11 @@ fn any_span() -> impl Strategy<Value = Span> {
             status: Some(Status { code, message: name.clone() }),
             start_time_unix_nano: start,
             end_time_unix_nano: end,
-            events: vec![Event { name: if code == 1 { "exception".into() } else { "gen_ai.choice".into() }, attributes: event, ..Event::default() }],
+            events: vec![Event {
+                name: if code == 1 { "exception".into() } else { "gen_ai.choice".into() },
+                attributes: event,
+                ..Event::default()
+            }],
             kind: code,
             name,
             ..span(id, parent, attributes)

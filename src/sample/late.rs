@@ -43,7 +43,6 @@ pub(super) struct DropEntry {
 
 impl<S: Held> Sampler<S> {
     /// A span of a kept trace: it is kept.
-    #[expect(clippy::too_many_arguments, reason = "one call; a struct for it would be taken apart at once")]
     pub(super) fn follow_kept(&mut self, id: TraceId, entry: KeepEntry, age: u64, mark: Mark, span: S, out: &mut Outcome<S>) {
         out.late.forwarded += 1;
         out.late_ages.push(Duration::from_millis(age));
@@ -185,7 +184,6 @@ impl<S: Held> Sampler<S> {
     }
 
     /// Writes down that a drop became a keep.
-    #[expect(clippy::too_many_arguments, reason = "what a decision has to say")]
     fn announce(&self, id: TraceId, standing: &Standing, partial: bool, bytes: u64, totals: Totals, out: &mut Outcome<S>) {
         out.decisions.push(Decided {
             trace_id: id,

@@ -3,7 +3,7 @@
 //! Whatever its spelling, a policy becomes a name, a condition and a sampler. All of them test the same randomness, so of
 //! several that match the most permissive one describes the probability truthfully.
 
-use crate::sample::config::{AlwaysKeep, Config, Evaluation, Except, KeepClass, Mode};
+use crate::sample::config::{AlwaysKeep, Config, Evaluation, Except, KeepClass, LateKeep, Mode};
 use crate::sample::expr::{Evidence, Expr, Settled};
 use crate::sample::outcome::{Decision, Reason};
 use crate::sample::samplers::Method;
@@ -65,6 +65,22 @@ impl Policies {
     /// The config these came of.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What is legal and may surprise, for the log when the config is loaded.
+    pub fn notes(&self) -> Vec<String> {
+        let config = &self.config;
+        let mut notes = Vec::new();
+        if config.decision_wait.is_zero() {
+            notes.push("decision_wait is 0s: each request is decided by itself, not each trace".to_owned());
+        }
+        if config.late_keep == LateKeep::Off {
+            notes.push("late_keep is off: an error is kept for certain only if it arrives before its trace is decided".to_owned());
+        }
+        for rule in self.rules.iter().filter(|rule| rule.method == Method::Drop { override_always_keep: true }) {
+            notes.push(format!("policy \"{}\" overrides always_keep: it may drop errors and truncated answers", rule.name));
+        }
+        notes
     }
 
     /// Every name a decision may have: those of the policies, then the reserved ones.

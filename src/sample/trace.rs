@@ -219,6 +219,12 @@ impl Trace {
         spare.give(self.links.take());
     }
 
+    /// Whether it holds a set of ids.
+    #[cfg(test)]
+    pub(super) fn counts_ids(&self) -> bool {
+        self.links.is_some()
+    }
+
     /// Whether a parent is spoken of that is not here.
     pub(super) fn lacks_a_parent<S>(&self, arena: &Arena<S>) -> bool {
         match &self.links {

@@ -160,7 +160,9 @@ fn every_recorded_call_is_counted_once_and_says_what_the_provider_said() {
             assert_eq!(seen.cost, None);
             continue;
         }
-        if row.has_usage && let Some(name) = row.call {
+        if row.has_usage
+            && let Some(name) = row.call
+        {
             *owners.entry(name).or_default() += usize::from(seen.role == Some("owner"));
         }
         if let (true, Some((input, output)), Some(usage)) = (row.has_usage, row.usage, seen.usage) {
@@ -168,7 +170,14 @@ fn every_recorded_call_is_counted_once_and_says_what_the_provider_said() {
             let right = (usage.input_total(), usage.output) == (input, output);
             if right && seen.role == Some("owner") && seen.computed {
                 let [model, request_model] = row.models.each_ref().map(Option::as_deref);
-                let call = Call { provider: row.provider.as_deref(), model, request_model, start_time: seen.start, usage: row.counts, ..Call::default() };
+                let call = Call {
+                    provider: row.provider.as_deref(),
+                    model,
+                    request_model,
+                    start_time: seen.start,
+                    usage: row.counts,
+                    ..Call::default()
+                };
                 let Outcome::Priced(price) = table.price(&call) else { panic!("{:?} has no price", row.id) };
                 priced += 1;
                 dear += usize::from(seen.cost != Some(price.total.to_string()));
@@ -207,7 +216,8 @@ fn what_leaves_is_what_came_and_documented_attributes_behind_it() {
                 assert_eq!(bytes(old), bytes(&before.attributes));
                 for (i, added) in new.iter().enumerate() {
                     let key = added.key.as_str();
-                    let ours = key.starts_with("tollgate.") || key.starts_with("gen_ai.") || key == "error.type" || key.starts_with("llm.cost.");
+                    let ours =
+                        key.starts_with("tollgate.") || key.starts_with("gen_ai.") || key == "error.type" || key.starts_with("llm.cost.");
                     assert!(ours, "{key}");
                     assert!(!old.iter().chain(&new[..i]).any(|other| other.key == key), "{key} stands twice");
                 }

@@ -342,6 +342,13 @@ fn an_rv_on_some_spans_counts_for_the_trace_and_that_of_the_root_wins() {
         });
         rig.pass(1.0);
         assert_eq!((rig.decisions[0].decision.as_str(), rig.sums.inconsistent_randomness), ("drop", 1));
+        let mut rig = Rig::new(&half(50));
+        for &n in &order {
+            let state = if n == 0 { "ot=rv:90000000000000" } else { "ot=rv:10000000000000" };
+            rig.admit(spans[n].clone().state(state));
+        }
+        rig.pass(1.0);
+        assert_eq!(rig.decisions[0].decision.as_str(), "keep");
     }
 }
 
@@ -424,6 +431,22 @@ fn of_an_error_and_a_truncated_answer_the_error_is_the_reason_in_either_order() 
         rig.shutdown();
         assert_eq!(rig.last().1, "error");
     }
+}
+
+#[test]
+fn what_streams_and_what_is_late_are_not_marked_alike() {
+    let mut rig = Rig::new(NOTHING);
+    let mut out = Outcome::default();
+    for fake in [span(1, 1, 0).error(), span(1, 2, 1), span(1, 3, 1)] {
+        rig.sampler.admit(&fake.facts.clone(), fake, rig.now, &mut out);
+    }
+    // The record ends a second later; what comes after it is late.
+    for fake in [span(1, 4, 1), span(1, 5, 1)] {
+        rig.sampler.admit(&fake.facts.clone(), fake, rig.now + Duration::from_secs(2), &mut out);
+    }
+    let late: Vec<bool> = out.kept.iter().flat_map(left).map(|left| left.has("late")).collect();
+    assert_eq!(late, [false, false, false, true, true]);
+    assert_eq!(out.kept.iter().map(|kept| kept.spans.len()).collect::<Vec<_>>(), [1, 2, 2]);
 }
 
 #[test]

@@ -303,7 +303,7 @@ fn trace_of(id: TraceId) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_sampler_and_the_reference_agree_on_every_span_and_decision(

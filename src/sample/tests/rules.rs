@@ -340,6 +340,15 @@ fn without_policies_errors_and_truncated_answers_stay_and_a_tenth_of_the_rest() 
 }
 
 #[test]
+fn what_may_surprise_is_said_when_the_config_is_loaded() {
+    assert!(compile("{}").notes().is_empty());
+    let text = "{ decision_wait: 0s, late_keep: off, policies: [{ name: checks, sample: { type: drop, override_always_keep: true } }] }";
+    let notes = compile(text).notes();
+    assert_eq!(notes.len(), 3);
+    assert!(notes[2].contains("\"checks\""), "{notes:?}");
+}
+
+#[test]
 fn the_config_hash_changes_with_the_config_and_can_be_given() {
     assert_eq!(compile("{}").hash, compile("{}").hash);
     assert_ne!(compile("{}").hash, compile("{ span_limit: 5 }").hash);
