@@ -80,6 +80,7 @@ pub struct Enrich {
     meters: Meters,
     roles: Roles,
     batch: Batch,
+    extra: Vec<u8>,
 }
 
 /// What a reload changes.
@@ -101,6 +102,7 @@ impl Enrich {
             meters,
             roles: Roles::default(),
             batch: Batch::default(),
+            extra: Vec::new(),
         }
     }
 
@@ -128,11 +130,11 @@ impl Enrich {
     }
 
     fn spans(&mut self, draft: Draft, now: Instant, observer: &mut dyn Observer) -> Appended<SpanFacts> {
-        let Enrich { settings, telemetry, shared, meters, roles, batch } = self;
+        let Enrich { settings, telemetry, shared, meters, roles, batch, extra } = self;
         batch.look(&draft, settings, shared);
         batch.decide(roles, &shared.responses, now, meters);
         let mut at = 0;
-        draft.append(Some(&telemetry.budget), |head, item, out| {
+        draft.append_in(extra, Some(&telemetry.budget), |head, item, out| {
             at += 1;
             batch.finish(at - 1, head, item, settings, meters, out, observer)
         })

@@ -93,7 +93,7 @@ impl Finds {
 }
 
 /// Where `part`, a slice of `whole`, stands in it. An empty slice may stand anywhere, and reads as empty anywhere.
-fn position(whole: &[u8], part: &[u8]) -> (u32, u32) {
+pub(crate) fn position(whole: &[u8], part: &[u8]) -> (u32, u32) {
     if part.is_empty() {
         return (0, 0);
     }

@@ -259,16 +259,27 @@ impl Draft {
     /// Calls `stage` with every item, for it to add encoded fields to a side buffer, and gives the items back whole.
     ///
     /// `budget` accounts for the side buffer.
-    pub fn append<T>(self, budget: Option<&Budget>, mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T) -> Appended<T> {
-        let mut extra = Vec::new();
+    pub fn append<T>(self, budget: Option<&Budget>, stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T) -> Appended<T> {
+        self.append_in(&mut Vec::new(), budget, stage)
+    }
+
+    /// The same with room to work in that can be used again: nobody knows how much will be added, and a buffer that grows is
+    /// copied several times.
+    pub fn append_in<T>(
+        self,
+        extra: &mut Vec<u8>,
+        budget: Option<&Budget>,
+        mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T,
+    ) -> Appended<T> {
+        extra.clear();
         let mut results = Vec::with_capacity(self.places.len());
         for &place in &self.places {
             let start = extra.len();
-            let result = stage(&self.request.heads[place.head as usize], self.request.item(place), &mut extra);
+            let result = stage(&self.request.heads[place.head as usize], self.request.item(place), extra);
             results.push((place, start as u32, (extra.len() - start) as u32, result));
         }
-        extra.shrink_to_fit();
-        let _charge = budget.filter(|_| extra.capacity() > 0).map(|b| b.charge(extra.capacity()));
+        let extra: Box<[u8]> = extra.as_slice().into();
+        let _charge = budget.filter(|_| !extra.is_empty()).map(|b| b.charge(extra.len()));
         Appended { part: Arc::new(Part { request: self.request, extra, _charge }), results }
     }
 }
@@ -332,7 +343,7 @@ impl<T> ExactSizeIterator for IntoItems<T> {}
 #[derive(Debug)]
 struct Part {
     request: Arc<Request>,
-    extra: Vec<u8>,
+    extra: Box<[u8]>,
     _charge: Option<Charge>,
 }
 
@@ -425,7 +436,7 @@ impl Packer {
     pub fn finish(self, budget: Option<&Budget>) -> Vec<Item> {
         let size = self.bytes.capacity() + self.extra.capacity() + self.heads.iter().map(Head::size).sum::<usize>();
         let request = Request { signal: self.signal, bytes: self.bytes.into(), heads: self.heads, _charge: budget.map(|b| b.charge(size)) };
-        let part = Arc::new(Part { request: Arc::new(request), extra: self.extra, _charge: None });
+        let part = Arc::new(Part { request: Arc::new(request), extra: self.extra.into(), _charge: None });
         self.places.into_iter().map(|(place, extra_at, extra_len)| Item { part: Arc::clone(&part), place, extra_at, extra_len }).collect()
     }
 }

@@ -99,7 +99,8 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Where the bytes are not a field. The walk must not go on after that.
-    #[inline]
+    // Always: it is the whole of every hot loop, and a call would pass the field through memory.
+    #[inline(always)]
     pub fn try_next(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         if self.at >= self.bytes.len() {
             return Ok(None);
@@ -126,7 +127,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         match self.try_next() {
             Ok(field) => field,

@@ -191,7 +191,7 @@ impl Path {
         }
         let (kept, dropped) = (self.outcome.kept_items(), self.outcome.dropped_items());
         let Redaction { batches, found, blocked } = self.redact.apply(&self.outcome.kept);
-        let decided = std::mem::take(&mut self.outcome.decisions);
+        let decided = self.outcome.decisions.drain(..).collect();
         self.outcome.clear();
         let report = ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };
         Step { batches, decided, found, report, blocked: blocked + blocked_early }

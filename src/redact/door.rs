@@ -110,7 +110,7 @@ impl Redact {
     /// Adds one redacted item to a batch, with the fields in `scratch` behind it. False where it had to be held back.
     fn push(&mut self, batch: &mut Batch, item: &Item, findings: &mut Findings) -> bool {
         let Some(redactor) = self.redactor.clone() else {
-            let head = batch.head(item.head());
+            let head = batch.head(item.head(), |head| self.detached(head));
             batch.push(head, item.body(), &self.scratch);
             return true;
         };
@@ -122,7 +122,8 @@ impl Redact {
         }));
         let Ok((body, extra)) = rewritten else { return false };
         let Some(head) = self.head(&redactor, item.head(), &mut found) else { return false };
-        let head = batch.head(&head);
+        // It stands alone already.
+        let head = batch.head(&head, Head::clone);
         batch.push(head, body.as_deref().unwrap_or(item.body()), extra.as_deref().unwrap_or(&self.scratch));
         findings.merge(&found);
         true
@@ -145,12 +146,26 @@ impl Redact {
             Head::new(head.request().clone(), resource, scope)
         }))
         .ok()?;
+        let (key, new) = (head.detached(), new.detached());
+        self.remember(key, new.clone());
+        Some(new)
+    }
+
+    /// The head as it is, in memory of its own.
+    fn detached(&mut self, head: &Head) -> Head {
+        if let Some(known) = self.heads.get(head) {
+            return known.clone();
+        }
+        let new = head.detached();
+        self.remember(new.clone(), new.clone());
+        new
+    }
+
+    fn remember(&mut self, head: Head, redacted: Head) {
         if self.heads.len() >= MAX_HEADS {
             self.heads.clear();
         }
-        let (key, new) = (head.detached(), new.detached());
-        self.heads.insert(key, new.clone());
-        Some(new)
+        self.heads.insert(head, redacted);
     }
 }
 
@@ -160,7 +175,7 @@ pub fn pass_metrics(received: Received, budget: &Budget) -> Option<Redacted> {
     let items = draft.items();
     let mut batch = Batch::new(Signal::Metrics, items.len(), 0);
     for (head, body) in items {
-        let head = batch.head(head);
+        let head = batch.head(head, Head::detached);
         batch.push(head, body, &[]);
     }
     batch.finish(budget)
@@ -180,9 +195,9 @@ impl Batch {
         Batch { signal, bytes: Vec::with_capacity(size), items: Vec::with_capacity(items), heads: Vec::new(), keep_class: false }
     }
 
-    fn head(&mut self, head: &Head) -> u32 {
+    fn head(&mut self, head: &Head, detach: impl FnOnce(&Head) -> Head) -> u32 {
         let number = self.heads.iter().rposition(|h| h == head).unwrap_or_else(|| {
-            self.heads.push(head.detached());
+            self.heads.push(detach(head));
             self.heads.len() - 1
         });
         number as u32

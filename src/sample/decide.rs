@@ -105,7 +105,7 @@ impl<S: Held> Sampler<S> {
         let bears = record == Record::Root && mark.root() && !standing.stamped;
         standing.stamped |= bears;
         let detail = (bears || record == Record::All)
-            .then(|| Box::new(Detail { totals: mark.root().then_some(totals), ..detail(standing, Trigger::KeepEarly, &policies.hash) }));
+            .then(|| Detail { totals: mark.root().then_some(totals), ..detail(standing, Trigger::KeepEarly, &policies.hash) });
         let on = match record {
             Record::All => On::Every,
             _ if bears => On::At(0),
@@ -203,7 +203,7 @@ impl<S: Held> Sampler<S> {
         let trace = self.traces.get_mut(key)?;
         let (id, keep_class, bearer, held) = (trace.id, trace.class.is_some(), trace.bearer(), trace.state == State::Held);
         let early = trigger == Trigger::KeepEarly;
-        let (mut spans, mut logs) = (Vec::with_capacity(trace.items.len as usize), Vec::new());
+        let (mut spans, mut logs) = (out.room(trace.items.len as usize), Vec::new());
         let mut bears = None;
         let has_root = trace.has_root();
         self.items.drain(&mut trace.items, |at, mark, item| {
@@ -230,7 +230,7 @@ impl<S: Held> Sampler<S> {
         };
         standing.stamped = matches!(on, On::At(_));
         let detail =
-            (on != On::Nowhere).then(|| Box::new(Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) }));
+            (on != On::Nowhere).then(|| Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) });
         let probability = match unknown {
             true if self.policies.config.tracestate.mode != Mode::Off => Probability::Unknown,
             true => Probability::Untouched,

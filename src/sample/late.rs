@@ -54,7 +54,7 @@ impl<S: Held> Sampler<S> {
         }
         let policy = self.names.get(usize::from(entry.policy)).unwrap_or(self.policies.always_keep_name());
         let detail = (bears || record == Record::All).then(|| {
-            Box::new(Detail {
+            Detail {
                 policy: Arc::clone(policy),
                 matched: Arc::default(),
                 reason: entry.reason,
@@ -63,7 +63,7 @@ impl<S: Held> Sampler<S> {
                 reopened: false,
                 config: Arc::clone(&self.policies.hash),
                 totals: None,
-            })
+            }
         });
         let on = match record {
             Record::All => On::Every,
@@ -115,7 +115,7 @@ impl<S: Held> Sampler<S> {
             Record::All => (On::Every, true),
         };
         let detail = marks.then(|| {
-            Box::new(Detail {
+            Detail {
                 policy: standing.policy,
                 matched: Arc::default(),
                 reason: Reason::LateKeep,
@@ -124,7 +124,7 @@ impl<S: Held> Sampler<S> {
                 reopened: false,
                 config: Arc::clone(&self.policies.hash),
                 totals: Some(totals),
-            })
+            }
         });
         let stamp = Stamp { probability: self.late_probability(None), on, detail, late: marks, partial: marks };
         out.pass(span, stamp, true, Some(id));
