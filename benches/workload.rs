@@ -156,7 +156,7 @@ pub fn request(workload: Workload, seed: u64) -> ExportTraceServiceRequest {
 /// 22 attributes: a model call on one span in three, application attributes on the others.
 fn common(rng: &mut Rng, n: usize) -> Vec<KeyValue> {
     let mut out = Vec::with_capacity(23);
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         let finish = ArrayValue { values: vec![AnyValue { value: Some(Value::StringValue("stop".into())) }] };
         out.extend([
             string("gen_ai.operation.name", "chat"),

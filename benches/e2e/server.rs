@@ -15,7 +15,7 @@ pub fn run(kind: &str, sink: u16, keep: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         match kind {
-            "raw" => anchor(sink, |body| Ok(body)).await,
+            "raw" => anchor(sink, Ok).await,
             "prost" => anchor(sink, decode_and_encode).await,
             _ => stage(sink, keep).await,
         }

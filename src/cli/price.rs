@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 /// The price of one call, or with `--jsonl` of as many as there are lines.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub struct PriceArgs {
+pub(super) struct PriceArgs {
     /// The model that answered
     #[arg(required_unless_present = "jsonl")]
     pub model: Option<String>,
@@ -103,7 +103,7 @@ pub(crate) fn command(args: &PriceArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Only those of reading and writing; a line that is no call is answered as such.
-pub fn run(args: &PriceArgs, table: &PriceTable, now: u64, input: impl BufRead, output: impl Write) -> io::Result<()> {
+pub(super) fn run(args: &PriceArgs, table: &PriceTable, now: u64, input: impl BufRead, output: impl Write) -> io::Result<()> {
     if args.jsonl { answer_lines(table, now, input, output) } else { explain_one(args, table, now, output) }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// How standard input is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     /// One text to the end of the input: a private key spans lines, and so may JSON.
     Text,
     /// Lines `{"id", "text"}`; each is answered by one line, in the same order.
@@ -68,7 +68,7 @@ struct Entity<'a> {
 ///
 /// # Errors
 /// Failing input or output.
-pub fn redact(redactor: &Redactor, form: Form, input: impl BufRead, output: impl Write) -> io::Result<Findings> {
+pub(super) fn redact(redactor: &Redactor, form: Form, input: impl BufRead, output: impl Write) -> io::Result<Findings> {
     match form {
         Form::Text => text(redactor, input, output),
         Form::JsonLines => json_lines(redactor, input, output),
@@ -121,7 +121,7 @@ fn json_lines(redactor: &Redactor, mut input: impl BufRead, mut output: impl Wri
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, io::Error, redact};
+    use super::{Form, redact};
     use crate::redact::{Config, Kind, Redactor};
 
     fn run(form: Form, input: &[u8]) -> Result<(String, u64), std::io::Error> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The flags that name a config.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Source {
+pub(super) struct Source {
     /// Config file (YAML); without one, the defaults hold and `OTEL_EXPORTER_OTLP_ENDPOINT` names the backend.
     #[arg(long, short, env = "TOLLGATE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -362,7 +362,7 @@ impl Packer {
         let number = self.heads.number(head, self.budget.as_ref());
         let at = self.bytes.len();
         body(&mut self.bytes);
-        let place = Place { at: at as u32, len: (self.bytes.len() - at) as u32, head: number as u32 };
+        let place = Place { at: at as u32, len: (self.bytes.len() - at) as u32, head: number };
         self.places.push((place, self.extra.len() as u32, extra.len() as u32));
         self.extra.extend_from_slice(extra);
     }

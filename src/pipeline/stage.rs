@@ -44,9 +44,6 @@ const REFUSE_AT: f64 = 0.95;
 const MAX_ANSWERS: usize = 200_000;
 const ANSWERS_FOR: Duration = Duration::from_secs(3600);
 
-/// Histograms keep every value they are given until somebody reads them or this has passed.
-const UPKEEP: Duration = Duration::from_secs(5);
-
 /// Why the stage did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
