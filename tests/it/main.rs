@@ -3,3 +3,5 @@
 mod corpus;
 mod map;
 mod otlp;
+mod passthrough;
+mod support;
