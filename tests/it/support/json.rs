@@ -29,6 +29,13 @@ pub(crate) fn spans(request: &[u8]) -> Vec<String> {
     out
 }
 
+/// Every span of a request by itself.
+pub(crate) fn decoded(request: &[u8]) -> Vec<Span> {
+    let request: Value = serde_json::from_slice(request).expect("JSON");
+    let scopes = list(&request["resourceSpans"]).iter().flat_map(|resource| list(&resource["scopeSpans"]));
+    scopes.flat_map(|scope| list(&scope["spans"])).map(span_of).collect()
+}
+
 /// The same of a span that arrived.
 pub(crate) fn of_item(item: &Item) -> String {
     let around = |fields: &[Vec<u8>]| fields.iter().find(|field| field[0] == 0x0a).map(|field| super::wire::fields(field)[0].2.to_vec());
