@@ -14,8 +14,8 @@ use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
 use crate::enrich::meters::Meters;
 use crate::enrich::price::{Call, Class, Fee, Outcome, Priced, SkipReason, Usage as PriceUsage};
-use crate::enrich::roles::{Claim, Responses, Role, Roles, Usage as Claimed, Verdict};
-use crate::enrich::scan::{Attributes, Finds, Found, Table};
+use crate::enrich::roles::{Claim, Cover, Responses, Role, Roles, Usage as Claimed, Verdict};
+use crate::enrich::scan::{Attributes, Finds, Found, Keys, Table};
 use crate::enrich::source::{Library, Source};
 use crate::enrich::tokens::{self, Family, Tokens};
 use crate::enrich::usage::{Usage, settle};
@@ -52,6 +52,13 @@ struct Plan {
     claimed: Claimed,
     response: Option<u64>,
     cached_by_gateway: bool,
+    /// Whether a failure shows at first sight: then missing usage is no gap.
+    failed: bool,
+    cover: Cover,
+    /// Whether usage may be missing inside.
+    gap: bool,
+    /// Keys whose values were to be counts and are none.
+    invalid: Keys,
     /// Whether a third look is needed; most spans are done after the first.
     open: bool,
     verdict: Verdict,
@@ -84,6 +91,10 @@ impl Batch {
             claimed: Claimed::Nothing,
             response: None,
             cached_by_gateway: false,
+            failed: false,
+            cover: Cover::None,
+            gap: false,
+            invalid: Keys::default(),
             open: false,
             verdict: Verdict::default(),
         };
@@ -101,6 +112,7 @@ impl Batch {
                 return plan;
             }
         }
+        plan.failed = evidence::may_fail(&attributes, &view) || attributes.events().any(|event| event.name == b"exception");
         let models = (fields::response_model(&attributes), fields::request_model(&attributes));
         let provider = fields::provider(&attributes, models.0, models.1);
         plan.tokens = tokens::read(&attributes, source, provider.as_deref());
@@ -111,7 +123,8 @@ impl Batch {
         plan.claimed = if plan.kind.is_priced() {
             if uses { Claimed::Call } else { Claimed::CallWithout }
         } else if !uses {
-            if summed && plan.kind != Kind::None { Claimed::Container } else { Claimed::Nothing }
+            // A sum that nobody could form (the Vercel SDK writes NaN for streams without usage) is one all the same.
+            if plan.kind != Kind::None && (summed || tokens::Shape::of(&attributes).any) { Claimed::Container } else { Claimed::Nothing }
         } else if plan.kind == Kind::Agent && view.kind == CLIENT && classify::has_model(&attributes)
             || settings.config.price_orphan_aggregates && matches!(plan.kind, Kind::Agent | Kind::Chain) && classify::has_model(&attributes)
         {
@@ -121,6 +134,7 @@ impl Batch {
         };
         plan.response =
             fields::response_id(&attributes).map(|id| shared.responses.number(source.service, provider.as_deref().unwrap_or_default(), id));
+        plan.invalid = attributes.invalid();
         plan.open |= plan.kind != Kind::None || plan.claimed != Claimed::Nothing;
         plan
     }
@@ -132,10 +146,12 @@ impl Batch {
             return;
         }
         self.sort();
+        self.cover(roles);
         for &(_, _, at) in &self.order {
             let Some(plan) = self.plans.get_mut(at as usize) else { continue };
             let (Some(trace), Some(span)) = (plan.facts.trace_id, plan.facts.span_id) else { continue };
-            let claim = Claim { trace, span, parent: plan.facts.parent_id, usage: plan.claimed, response: plan.response };
+            let claim =
+                Claim { trace, span, parent: plan.facts.parent_id, usage: plan.claimed, response: plan.response, cover: plan.cover };
             plan.verdict = roles.decide(&claim, responses, now);
             if plan.verdict.inverted {
                 meters.count(
@@ -144,6 +160,41 @@ impl Batch {
                     1,
                 );
             }
+        }
+    }
+
+    /// Finds calls with usage around calls of which one has none: where the inner usage has a gap, the outer one counts.
+    fn cover(&mut self, roles: &Roles) {
+        let Batch { plans, order, places, .. } = self;
+        if !plans.iter().any(|plan| plan.claimed == Claimed::CallWithout && !plan.failed)
+            || !plans.iter().any(|plan| plan.claimed == Claimed::Call)
+        {
+            return;
+        }
+        let parent = |plans: &[Plan], at: u32| {
+            let facts = &plans.get(at as usize)?.facts;
+            places.get(&(facts.trace_id?, facts.parent_id?)).copied()
+        };
+        // Gaps rise …
+        for &(_, _, at) in order.iter() {
+            let rises = plans.get(at as usize).is_some_and(|plan| plan.gap || plan.claimed == Claimed::CallWithout && !plan.failed);
+            if rises && let Some(up) = parent(plans, at).and_then(|up| plans.get_mut(up as usize)) {
+                up.gap = true;
+            }
+        }
+        // … and the outermost call with usage that has one inside covers everything below it. What an earlier batch counted
+        // inside it cannot be taken back.
+        for &(_, _, at) in order.iter().rev() {
+            let above = parent(plans, at).and_then(|up| plans.get(up as usize)).is_some_and(|up| up.cover != Cover::None);
+            let Some(plan) = plans.get_mut(at as usize) else { continue };
+            let tainted = || plan.facts.trace_id.zip(plan.facts.span_id).is_some_and(|(trace, span)| roles.is_tainted(trace, span));
+            plan.cover = if above {
+                Cover::Covered
+            } else if plan.gap && plan.claimed == Claimed::Call && !tainted() {
+                Cover::Covers
+            } else {
+                Cover::None
+            };
         }
     }
 
@@ -336,7 +387,7 @@ fn call(
     let facts = span_facts(plan, &llm);
     let manner = Manner {
         normalize: settings.config.normalize,
-        profiles: &settings.config.profiles,
+        profiles: settings.config.profiles.list(),
         cut_by: ending.cut_by,
         openinference: attributes.has(Key::OpeninferenceSpanKind),
         other_counts: plan.tokens.is_some_and(|tokens| matches!(tokens.family, Family::Langfuse | Family::Mlflow | Family::OpenInference))
@@ -352,11 +403,20 @@ fn call(
             computed.filter(|_| given.is_none()).map(|priced| &*priced.model),
         );
     }
-    if attributes.invalid() > 0 {
-        meters.count(
+    for field in fields::conflicts(attributes).into_iter().flatten() {
+        meters.rare(
+            "tollgate_enrich_attribute_conflicts_total",
+            "Spans on which two vocabularies disagree; the first one speaks",
+            "field",
+            field,
+        );
+    }
+    for key in plan.invalid.iter() {
+        meters.rare(
             "tollgate_enrich_invalid_attributes_total",
             "Counts that are no numbers, negative or absurdly large",
-            attributes.invalid().into(),
+            "field",
+            key.name(),
         );
     }
     if ending.reasons.unknown() > 0 {
@@ -511,6 +571,10 @@ mod order {
             claimed: Claimed::Nothing,
             response: None,
             cached_by_gateway: false,
+            failed: false,
+            cover: Cover::None,
+            gap: false,
+            invalid: Keys::default(),
             open: false,
             verdict: Verdict::default(),
         }

@@ -16,7 +16,7 @@ pub struct EnrichConfig {
     /// Names and counts added in the spelling of the newest conventions. Default: both added.
     pub normalize: Normalize,
     /// Backends whose own attributes are written too. Default none.
-    pub profiles: Vec<Profile>,
+    pub profiles: Profiles,
     /// Rules for errors that the tables misread. Default none.
     pub errors: Rules,
     /// Prices the sum on a container whose calls nobody sees. Default false, because a sum that is priced here and seen
@@ -30,7 +30,7 @@ impl Default for EnrichConfig {
             enabled: true,
             prices: PricesConfig::default(),
             normalize: Normalize::default(),
-            profiles: Vec::new(),
+            profiles: Profiles::default(),
             errors: Rules::default(),
             price_orphan_aggregates: false,
         }
@@ -59,6 +59,37 @@ pub enum Fill {
     Off,
 }
 
+/// Backends whose attributes can stand on one span without contradiction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<Profile>")]
+pub struct Profiles(Vec<Profile>);
+
+impl Profiles {
+    /// The backends.
+    pub fn list(&self) -> &[Profile] {
+        &self.0
+    }
+}
+
+/// Why backends cannot be served at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadProfiles {
+    /// Langfuse counts every number under `gen_ai.usage.` as tokens, but for one key.
+    #[error("processors.enrich.profiles: langfuse would take the amount of semconv_draft for tokens; remove one of them")]
+    AmountAsTokens,
+}
+
+impl TryFrom<Vec<Profile>> for Profiles {
+    type Error = BadProfiles;
+
+    fn try_from(profiles: Vec<Profile>) -> Result<Profiles, BadProfiles> {
+        if profiles.contains(&Profile::Langfuse) && profiles.contains(&Profile::SemconvDraft) {
+            return Err(BadProfiles::AmountAsTokens);
+        }
+        Ok(Profiles(profiles))
+    }
+}
+
 /// A backend with attributes of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +104,16 @@ pub enum Profile {
     Logfire,
     /// LangSmith: `langsmith.usage_metadata` with costs.
     Langsmith,
+    /// OpenLIT reads what is always written.
+    Openlit,
+    /// Datadog: names in the newest spelling, whatever `normalize` says.
+    Datadog,
+    /// Honeycomb reads what is always written.
+    Honeycomb,
+    /// Grafana reads what is always written.
+    Grafana,
+    /// SigNoz: cache writes under their older name.
+    Signoz,
     /// Hand-written keys `llm.cost_usd` and `llm.truncated`.
     FlatC,
     /// The cost keys that the semantic conventions discuss.
@@ -87,11 +128,12 @@ mod tests {
     fn everything_is_optional_and_nothing_is_unknown() {
         let read = serde_yaml::from_str::<EnrichConfig>;
         let config = read("{}").unwrap();
-        assert!(config.enabled && config.normalize.tokens == Fill::Add && config.profiles.is_empty());
+        assert!(config.enabled && config.normalize.tokens == Fill::Add && config.profiles.list().is_empty());
         let config = read("{ enabled: false, normalize: { tokens: off, names: add }, profiles: [langfuse] }").unwrap();
-        assert!(!config.enabled && config.normalize.tokens == Fill::Off && config.profiles == [Profile::Langfuse]);
+        assert!(!config.enabled && config.normalize.tokens == Fill::Off && config.profiles.list() == [Profile::Langfuse]);
         assert!(read("{ profiels: [] }").is_err());
         assert!(read("{ profiles: [lanfuse] }").is_err());
         assert!(read("{ normalize: { tokens: maybe } }").is_err());
+        assert!(read("{ profiles: [langfuse, semconv_draft] }").is_err());
     }
 }

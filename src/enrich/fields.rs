@@ -107,6 +107,22 @@ pub(crate) fn provider<'a>(attributes: &Attributes<'a>, response: Option<&str>, 
         .or_else(|| response.into_iter().chain(request).find_map(provider::from_model).map(Cow::Borrowed))
 }
 
+/// Whether two vocabularies on the span name different providers, or different models for the answer. The first one speaks.
+pub(crate) fn conflicts(attributes: &Attributes<'_>) -> [Option<&'static str>; 2] {
+    let several = |keys: &[Key]| keys.iter().filter(|key| attributes.has(**key)).nth(1).is_some();
+    let provider = several(PROVIDER) && {
+        let mut providers = PROVIDER.iter().filter_map(|key| attributes.name(*key).and_then(provider::canonical));
+        let first = providers.next();
+        first.is_some_and(|first| providers.any(|other| other != first))
+    };
+    let model = several(RESPONSE_MODEL) && {
+        let mut models = RESPONSE_MODEL.iter().filter_map(|key| attributes.name(*key));
+        let first = models.next();
+        first.is_some_and(|first| models.any(|other| other != first))
+    };
+    [provider.then_some("provider"), model.then_some("response_model")]
+}
+
 /// The model that was asked for.
 pub(crate) fn request_model<'a>(attributes: &Attributes<'a>) -> Option<&'a str> {
     attributes.first_name(REQUEST_MODEL).map(|(_, model)| model).or_else(|| {

@@ -96,15 +96,16 @@ pub(crate) fn reasons(attributes: &Attributes<'_>) -> Reasons {
     for key in [Key::LangfuseObservationMetadataFinishReason, Key::LangfuseObservationMetadataStopReason] {
         add(&mut reasons, attributes.any(key));
     }
+    // Before the answers: MLflow puts a streamed answer together with `stop` as its reason, whatever the last piece said.
+    if !done(&reasons) {
+        chunks(&mut reasons, attributes);
+    }
     for key in ANSWERS {
         if !done(&reasons)
             && let Some(text) = attributes.text(key)
         {
             json::finish_reasons(text, &mut reasons);
         }
-    }
-    if !done(&reasons) {
-        chunks(&mut reasons, attributes);
     }
     reasons
 }

@@ -370,6 +370,11 @@ impl Key {
     /// How many there are.
     pub(crate) const COUNT: usize = NAMES.len();
 
+    /// All of them.
+    pub(crate) const fn all() -> &'static [Key] {
+        KEYS
+    }
+
     /// The key as it is written.
     pub(crate) const fn name(self) -> &'static str {
         NAMES[self as usize]
@@ -527,7 +532,8 @@ mod tests {
         assert_eq!(find("gen_ai.prompt.3.role"), Some(Key::PromptPart));
         assert_eq!(find("gen_ai.completion.x.finish_reason"), None);
         assert_eq!(find("gen_ai.completion..finish_reason"), None);
-        assert_eq!(find("gen_ai.prompt.user"), None);
+        assert_eq!(find("gen_ai.prompt.user"), Some(Key::GenAiPromptUser));
+        assert_eq!(find("gen_ai.prompt.variable.x"), None);
         assert_eq!(find("gen_ai.prompt.name"), Some(Key::GenAiPromptName));
         assert_eq!(find("gen_ai.prompt"), Some(Key::GenAiPrompt));
         assert_eq!(find(""), None);

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use tracing::warn;
 
 /// Takes private data out of a name before it becomes a label.
 pub type LabelFilter = Arc<dyn for<'a> Fn(&'a str) -> Cow<'a, str> + Send + Sync>;
@@ -39,10 +40,14 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Whether a name has, or can still get, a series of its own.
-    fn admit(set: &Mutex<HashSet<String>>, limit: usize, name: String) -> bool {
+    /// Whether a name has, or can still get, a series of its own; and whether it just got it.
+    fn admit(set: &Mutex<HashSet<String>>, limit: usize, name: String) -> (bool, bool) {
         let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
-        set.contains(&name) || set.len() < limit && set.insert(name)
+        if set.contains(&name) {
+            return (true, false);
+        }
+        let new = set.len() < limit && set.insert(name);
+        (new, new)
     }
 }
 
@@ -164,7 +169,7 @@ impl Meters {
         }
         let (service, provider, model) = (self.label(service), self.label(provider), self.label(model));
         let name = format!("{service}\0{provider}\0{model}");
-        let made = if Names::admit(&self.names.models, MAX_MODELS, name) {
+        let made = if Names::admit(&self.names.models, MAX_MODELS, name).0 {
             Model::new(&self.metrics, service, provider, model)
         } else {
             Model::new(&self.metrics, OTHER.to_owned(), OTHER.to_owned(), OTHER.to_owned())
@@ -182,7 +187,12 @@ impl Meters {
             return counter.increment(1);
         }
         let (provider, model) = (self.label(provider), self.label(model));
-        let admitted = Names::admit(&self.names.unpriced, MAX_UNPRICED, format!("{provider}\0{model}"));
+        // Calls without usage say nothing about the table.
+        let missing = matches!(reason, "unknown_model" | "unknown_provider" | "no_provider" | "no_price_at_time");
+        let (admitted, new) = Names::admit(&self.names.unpriced, MAX_UNPRICED, format!("{provider}\0{model}"));
+        if new && missing {
+            warn!(provider, model, reason, "no price; add the model under processors.enrich.prices.providers");
+        }
         let (provider, model) = if admitted { (provider.as_str(), model.as_str()) } else { (OTHER, OTHER) };
         let labels = [("provider", provider), ("model", model), ("reason", reason)];
         let counter = self.metrics.counter("tollgate_llm_unpriced_calls_total", "Calls without a cost, by the reason", &labels);

@@ -92,6 +92,7 @@ impl Enrich {
     /// For one shard. `shared` is the same for all shards of a stage; `filter` takes private data out of metric labels.
     pub fn new(config: &EnrichConfig, prices: Arc<PriceTable>, telemetry: &Telemetry, shared: &Shared, filter: LabelFilter) -> Enrich {
         let meters = Meters::new(&telemetry.metrics, Arc::clone(&shared.names), filter);
+        show_layers(&prices, telemetry);
         Enrich {
             settings: Settings { config: config.clone(), prices },
             telemetry: telemetry.clone(),
@@ -104,6 +105,7 @@ impl Enrich {
 
     /// Goes on with other settings and prices. What is known about open traces stays.
     pub fn reload(&mut self, config: &EnrichConfig, prices: Arc<PriceTable>) {
+        show_layers(&prices, &self.telemetry);
         self.settings = Settings { config: config.clone(), prices };
     }
 
@@ -133,6 +135,17 @@ impl Enrich {
             at += 1;
             batch.finish(at - 1, head, item, settings, meters, out, observer)
         })
+    }
+}
+
+/// Shows how old each layer of prices is.
+fn show_layers(prices: &PriceTable, telemetry: &Telemetry) {
+    for layer in prices.layers() {
+        if let Some(as_of) = layer.as_of {
+            let labels = [("layer", &*layer.name)];
+            let help = "The day a layer of prices speaks for, in seconds since 1970";
+            telemetry.metrics.gauge("tollgate_enrich_price_table_timestamp_seconds", help, &labels).set(as_of as f64 / 1e9);
+        }
     }
 }
 

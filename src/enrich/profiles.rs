@@ -9,7 +9,7 @@ use crate::enrich::finish::Finish;
 use crate::enrich::keys::Key;
 use crate::enrich::roles::Role;
 use crate::enrich::usage::Usage;
-use crate::enrich::write::Writer;
+use crate::enrich::write::{Writer, names};
 use crate::units::Usd;
 use std::fmt::Write;
 
@@ -21,6 +21,15 @@ pub(crate) fn write(writer: &mut Writer<'_>, profile: Profile, facts: &LlmFacts<
         Profile::Mlflow => mlflow(writer, facts),
         Profile::Logfire => logfire(writer, facts),
         Profile::Langsmith => langsmith(writer, facts),
+        Profile::Openlit | Profile::Honeycomb | Profile::Grafana => {}
+        Profile::Datadog => names(writer, facts),
+        Profile::Signoz => {
+            if let (Some(usage), Some(Role::Owner)) = (&facts.usage, facts.role)
+                && usage.cache_write() > 0
+            {
+                writer.int(Key::GenAiUsageCacheCreationInputTokens, usage.cache_write());
+            }
+        }
         Profile::FlatC => {
             if let Some(cost) = facts.cost {
                 writer.usd(Key::LlmCostUsd, cost.total);

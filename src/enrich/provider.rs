@@ -5,6 +5,10 @@
 //! OpenTelemetry GenAI conventions, and lower-case ids for those that have none.
 //! A framework (`langchain`, `litellm`) bills nobody: its name is no provider, and the model id has to tell.
 
+mod model;
+
+pub use model::from_model;
+
 use std::borrow::Cow;
 
 /// Longest text taken for a provider id. The key can hold a system prompt in hand-written vocabularies, which must
@@ -233,118 +237,6 @@ pub fn known(raw: &str) -> Option<&'static str> {
     FAMILIES.iter().find(|(prefix, _)| id.starts_with(prefix)).map(|(_, provider)| *provider)
 }
 
-/// The provider a model id belongs to, where the id alone tells. `None` for models that many hosts serve (Llama, Qwen).
-pub fn from_model(model: &str) -> Option<&'static str> {
-    let mut buffer = [0; 128];
-    let model = model.trim();
-    let lower = buffer.get_mut(..model.len())?;
-    for (to, from) in lower.iter_mut().zip(model.bytes()) {
-        *to = from.to_ascii_lowercase();
-    }
-    derive(std::str::from_utf8(lower).ok()?)
-}
-
-/// Vendors that name the models of Bedrock: `anthropic.claude-…`, `us.amazon.nova-…`.
-const BEDROCK_VENDORS: &[&str] = &[
-    "ai21.",
-    "amazon.",
-    "anthropic.",
-    "cohere.",
-    "deepseek.",
-    "luma.",
-    "meta.",
-    "mistral.",
-    "openai.",
-    "qwen.",
-    "stability.",
-    "twelvelabs.",
-    "writer.",
-];
-
-/// Beginnings of model ids.
-const MODELS: &[(&str, &str)] = &[
-    ("babbage-", "openai"),
-    ("chatgpt-", "openai"),
-    ("claude", "anthropic"),
-    ("codestral", "mistral_ai"),
-    ("codex-", "openai"),
-    ("command", "cohere"),
-    ("computer-use", "openai"),
-    ("dall-e", "openai"),
-    ("davinci-", "openai"),
-    ("deepseek-", "deepseek"),
-    ("devstral", "mistral_ai"),
-    ("embed-english", "cohere"),
-    ("embed-multilingual", "cohere"),
-    ("embed-v", "cohere"),
-    ("embedding-001", "gcp.gemini"),
-    ("gemini", "gcp.gemini"),
-    ("gpt-", "openai"),
-    ("gpt2", "hugging_face"),
-    ("gpt3", "openai"),
-    ("grok-", "x_ai"),
-    ("imagen-", "gcp.gemini"),
-    ("kimi-", "moonshot_ai"),
-    ("learnlm", "gcp.gemini"),
-    ("magistral", "mistral_ai"),
-    ("ministral", "mistral_ai"),
-    ("mistral-", "mistral_ai"),
-    ("moonshot-", "moonshot_ai"),
-    ("omni-moderation", "openai"),
-    ("open-mistral", "mistral_ai"),
-    ("open-mixtral", "mistral_ai"),
-    ("pixtral", "mistral_ai"),
-    ("rerank-", "cohere"),
-    ("sonar", "perplexity"),
-    ("text-ada-", "openai"),
-    ("text-davinci-", "openai"),
-    ("text-embedding-00", "gcp.gemini"),
-    ("text-embedding-3", "openai"),
-    ("text-embedding-ada", "openai"),
-    ("text-moderation", "openai"),
-    ("tts-1", "openai"),
-    ("veo-", "gcp.gemini"),
-    ("voxtral", "mistral_ai"),
-    ("whisper-1", "openai"),
-];
-
-/// `from_model` on lower case.
-fn derive(model: &str) -> Option<&'static str> {
-    if model.starts_with("arn:aws") {
-        return Some("aws.bedrock");
-    }
-    // `openrouter/anthropic/claude-…` and `azure/my-deployment`: the first segment says who answers.
-    if let Some((head, tail)) = model.split_once('/') {
-        return match head {
-            "models" | "tunedmodels" => derive(tail).or(Some("gcp.gemini")),
-            "publishers" | "projects" => Some("gcp.vertex_ai"),
-            "accounts" => Some("fireworks"),
-            _ => known(head).or_else(|| if NOT_PROVIDERS.contains(&head) { derive(tail) } else { None }),
-        };
-    }
-    let regional = model
-        .split_once('.')
-        .filter(|(region, _)| matches!(*region, "us" | "eu" | "apac" | "global" | "jp" | "au" | "ca" | "sa" | "us-gov" | "us_gov"));
-    let vendor = regional.map_or(model, |(_, rest)| rest);
-    if BEDROCK_VENDORS.iter().any(|v| vendor.starts_with(v)) {
-        return Some("aws.bedrock");
-    }
-    if model.starts_with("claude") && model.contains('@') {
-        return Some("gcp.vertex_ai");
-    }
-    // Fine-tuned models of OpenAI: `ft:gpt-4o-mini-…:org::id`.
-    if model.starts_with("ft:") || is_o_series(model) {
-        return Some("openai");
-    }
-    MODELS.iter().find(|(start, _)| model.starts_with(start)).map(|(_, provider)| *provider)
-}
-
-/// `o1`, `o3-mini`, `o4-mini-2025-04-16`.
-fn is_o_series(model: &str) -> bool {
-    let mut chars = model.chars();
-    chars.next() == Some('o') && chars.next().is_some_and(|c| c.is_ascii_digit()) && chars.next().is_none_or(|c| c == '-')
-}
-
 fn spelled(id: &str) -> Option<&'static str> {
     SPELLINGS.binary_search_by_key(&id, |(spelling, _)| spelling).ok().and_then(|at| SPELLINGS.get(at)).map(|(_, name)| *name)
 }
@@ -448,47 +340,11 @@ mod tests {
         assert_eq!(known("sambanova"), None);
     }
 
-    #[test]
-    fn a_model_id_tells_its_provider() {
-        for (model, provider) in [
-            ("gpt-4o-mini-2024-07-18", "openai"),
-            ("o3-mini", "openai"),
-            ("o1", "openai"),
-            ("ft:gpt-4o-mini-2024-07-18:acme::abc", "openai"),
-            ("text-embedding-3-small", "openai"),
-            ("claude-sonnet-4-5-20250929", "anthropic"),
-            ("Claude-Opus-4-1", "anthropic"),
-            ("claude-3-5-sonnet@20240620", "gcp.vertex_ai"),
-            ("anthropic.claude-3-haiku-20240307-v1:0", "aws.bedrock"),
-            ("us.anthropic.claude-sonnet-4-20250514-v1:0", "aws.bedrock"),
-            ("amazon.nova-pro-v1:0", "aws.bedrock"),
-            ("arn:aws:bedrock:us-east-1::foundation-model/x", "aws.bedrock"),
-            ("models/gemini-2.5-flash", "gcp.gemini"),
-            ("gemini-2.5-pro", "gcp.gemini"),
-            ("openai/gpt-4o", "openai"),
-            ("azure/my-deployment", "azure.ai.openai"),
-            ("openrouter/anthropic/claude-sonnet-4", "openrouter"),
-            ("litellm_proxy/gpt-4o", "openai"),
-            ("command-r-plus", "cohere"),
-            ("mistral-large-latest", "mistral_ai"),
-            ("deepseek-chat", "deepseek"),
-            ("grok-4", "x_ai"),
-            ("sonar-pro", "perplexity"),
-            ("kimi-k2", "moonshot_ai"),
-        ] {
-            assert_eq!(from_model(model), Some(provider), "{model}");
-        }
-        for model in ["", "llama-3.1-8b-instant", "qwen3", "my-model", "oracle-1", "o", "meta-llama/Llama-3-8b", "us.", &"g".repeat(500)] {
-            assert_eq!(from_model(model), None, "{model}");
-        }
-    }
-
     proptest! {
         #[test]
         fn any_text_is_an_id_or_nothing(text in any::<String>(), id in "[a-zA-Z./_ -]{0,70}") {
             for raw in [&text, &id] {
                 prop_assert!(canonical(raw).is_none_or(|c| !c.is_empty() && c.len() <= MAX_ID && !c.bytes().any(|b| b.is_ascii_uppercase())));
-                let _ = from_model(raw);
             }
         }
 

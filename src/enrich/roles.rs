@@ -59,6 +59,20 @@ pub(crate) struct Claim {
     pub(crate) usage: Usage,
     /// Service, provider and response id in one number.
     pub(crate) response: Option<u64>,
+    /// What a look at the whole batch says.
+    pub(crate) cover: Cover,
+}
+
+/// Usage around calls of which one keeps its own to itself: then nobody can add up the inner calls, and the outer one counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Cover {
+    /// No such thing.
+    #[default]
+    None,
+    /// It is the outer one.
+    Covers,
+    /// It is an inner one.
+    Covered,
 }
 
 /// What usage a span has.
@@ -143,7 +157,12 @@ pub(crate) struct Roles {
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     owned: bool,
+    /// Usage inside it is owned.
     tainted: bool,
+    /// A call inside it was counted, with usage or without.
+    called: bool,
+    /// It is a call without usage, and was counted.
+    counted: bool,
 }
 
 impl Roles {
@@ -169,20 +188,32 @@ impl Roles {
         let mut verdict = Verdict::default();
         match claim.usage {
             Usage::Nothing => {}
-            Usage::CallWithout => verdict.wraps = mark.tainted,
+            Usage::CallWithout => {
+                verdict.wraps = mark.tainted || mark.called;
+                verdict.again = mark.counted;
+                self.mark(key, now).counted = true;
+            }
             Usage::Container => verdict.role = Some(Role::Aggregate),
             Usage::RemoteAgent if mark.tainted => verdict.role = Some(Role::Aggregate),
             Usage::Call | Usage::RemoteAgent => {
                 verdict = self.own(claim, mark, responses, now);
             }
         }
-        let counted_here = matches!(claim.usage, Usage::Call | Usage::RemoteAgent) && verdict.role.is_some();
-        if (counted_here || mark.tainted)
+        let taints = mark.tainted || matches!(claim.usage, Usage::Call | Usage::RemoteAgent);
+        let calls = mark.called || matches!(claim.usage, Usage::Call | Usage::CallWithout);
+        if (taints || calls)
             && let Some(parent) = claim.parent
         {
-            self.mark((claim.trace, parent), now).tainted = true;
+            let parent = self.mark((claim.trace, parent), now);
+            parent.tainted |= taints;
+            parent.called |= calls;
         }
         verdict
+    }
+
+    /// Whether a span is known to have usage inside that is owned.
+    pub(crate) fn is_tainted(&self, trace: TraceId, span: SpanId) -> bool {
+        self.marks.get(&(trace, span)).is_some_and(|mark| mark.tainted)
     }
 
     fn own(&mut self, claim: &Claim, mark: Mark, responses: &Responses, now: Instant) -> Verdict {
@@ -191,7 +222,7 @@ impl Roles {
             return Verdict { role: Some(Role::Owner), again: true, ..Verdict::default() };
         }
         let duplicate = Verdict { role: Some(Role::Duplicate), ..Verdict::default() };
-        if mark.tainted {
+        if claim.cover == Cover::Covered || mark.tainted && claim.cover != Cover::Covers {
             return duplicate;
         }
         if claim.response.and_then(|response| responses.owner(response)).is_some_and(|owner| owner != key) {
@@ -241,6 +272,7 @@ mod tests {
                 span: SpanId::new(&[span; 8]).unwrap(),
                 parent: SpanId::new(&[parent; 8]),
                 usage,
+                cover: Cover::None,
                 response: response.map(|id| self.responses.number("s", "openai", id)),
             };
             self.roles.decide(&claim, &self.responses, self.now)
@@ -257,6 +289,14 @@ mod tests {
         assert_eq!(trace.role(3, 2, Usage::Call), Some(Role::Owner));
         assert_eq!(trace.role(2, 1, Usage::Call), Some(Role::Duplicate));
         assert_eq!(trace.role(1, 0, Usage::Call), Some(Role::Duplicate));
+    }
+
+    #[test]
+    fn a_failed_call_and_the_wrapper_that_failed_with_it_are_one_call() {
+        let mut trace = Trace::new();
+        assert!(!trace.decide(3, 2, Usage::CallWithout, None).wraps);
+        assert!(trace.decide(2, 1, Usage::CallWithout, None).wraps);
+        assert_eq!(trace.role(1, 0, Usage::Call), Some(Role::Owner), "nobody owns inside");
     }
 
     #[test]
@@ -310,6 +350,8 @@ mod tests {
         assert!(!trace.decide(2, 1, Usage::Call, Some("r")).again);
         let again = trace.decide(2, 1, Usage::Call, Some("r"));
         assert_eq!((again.role, again.again), (Some(Role::Owner), true));
+        assert!(!trace.decide(9, 0, Usage::CallWithout, None).again);
+        assert!(trace.decide(9, 0, Usage::CallWithout, None).again);
     }
 
     #[test]
@@ -323,6 +365,7 @@ mod tests {
                 parent: None,
                 usage: Usage::Call,
                 response: Some(n),
+                cover: Cover::None,
             };
             roles.expire(now);
             roles.decide(&claim, &responses, now);

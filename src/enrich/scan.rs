@@ -75,7 +75,7 @@ impl Finds {
         let entries = self.entries.get(found.entries.clone()).unwrap_or_default();
         table.load(entries);
         let events = self.events.get(found.events.clone()).unwrap_or_default();
-        Attributes { span, entries, events, table, invalid: Cell::new(0) }
+        Attributes { span, entries, events, table, invalid: Cell::new(Keys::default()) }
     }
 }
 
@@ -128,6 +128,13 @@ impl Keys {
     pub(crate) fn add(&mut self, key: Key) {
         self.0[key as usize / 64] |= 1 << (key as usize % 64);
     }
+
+    /// The keys in it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Key> + use<> {
+        let keys = *self;
+        let any = keys.0.iter().any(|word| *word != 0);
+        Key::all().iter().copied().filter(move |key| any && keys.has(*key))
+    }
 }
 
 /// The watched attributes and the events of one span.
@@ -137,7 +144,7 @@ pub(crate) struct Attributes<'a> {
     entries: &'a [Entry],
     events: &'a [(u32, u32)],
     table: &'a Table,
-    invalid: Cell<u32>,
+    invalid: Cell<Keys>,
 }
 
 impl<'a> Attributes<'a> {
@@ -209,7 +216,9 @@ impl<'a> Attributes<'a> {
             _ => return None,
         };
         if count.is_none() && any.as_str().is_none_or(|text| plain(text).is_some()) {
-            self.invalid.set(self.invalid.get() + 1);
+            let mut invalid = self.invalid.get();
+            invalid.add(key);
+            self.invalid.set(invalid);
         }
         count
     }
@@ -245,8 +254,8 @@ impl<'a> Attributes<'a> {
         self.events.iter().map(|&(at, len)| EventView::read(self.slice(at, len)))
     }
 
-    /// How many values were asked for as counts and were none.
-    pub(crate) fn invalid(&self) -> u32 {
+    /// The keys whose values were asked for as counts and were none.
+    pub(crate) fn invalid(&self) -> Keys {
         self.invalid.get()
     }
 }

@@ -408,18 +408,29 @@ fn complete(attributes: &Attributes<'_>, raw: &mut RawUsage) {
     if let Some(usage) = attributes.json(Key::GenAiUsageRaw) {
         fill(raw, &json::object(usage));
     }
-    // Whole answers are long: they are looked into only for the lifetimes of writes that are there.
-    if raw.cache_write.is_some_and(|n| n > 0) && raw.cache_write_5m.is_none() && raw.cache_write_1h.is_none() {
-        for key in [Key::MlflowSpanOutputs, Key::ResponseData, Key::OutputValue, Key::LangfuseObservationOutput] {
-            let Some(answer) = attributes.json(key) else { continue };
-            let answer = json::object(answer);
-            for path in ["usage", "llm_output.usage", "response.usage", "usage_metadata", "response_metadata.usage"] {
-                if let Some(usage) = json::member(&answer, path) {
-                    let lifetimes = PROVIDER.read(|paths| json::first_count(usage, paths));
-                    raw.cache_write_5m = raw.cache_write_5m.or(lifetimes.cache_write_5m);
-                    raw.cache_write_1h = raw.cache_write_1h.or(lifetimes.cache_write_1h);
-                }
+    answers(attributes, raw);
+}
+
+/// Completes what only the whole answer tells. Answers are long, so they are looked into only for what they mention.
+fn answers(attributes: &Attributes<'_>, raw: &mut RawUsage) {
+    let lifetimes = raw.cache_write.is_some_and(|n| n > 0) && raw.cache_write_5m.is_none() && raw.cache_write_1h.is_none();
+    let reasoning = raw.reasoning.is_none() && raw.output.is_some_and(|n| n > 0);
+    for key in [Key::MlflowSpanOutputs, Key::ResponseData, Key::OutputValue, Key::LangfuseObservationOutput] {
+        let Some(answer) = attributes.json(key) else { continue };
+        let mentions = |word: &str| memchr::memmem::find(answer.as_bytes(), word.as_bytes()).is_some();
+        if !(lifetimes && mentions("ephemeral_") || reasoning && mentions("_tokens_details")) {
+            continue;
+        }
+        let answer = json::object(answer);
+        for path in ["usage", "llm_output.usage", "llm_output.token_usage", "response.usage", "response_metadata.usage"] {
+            let Some(usage) = json::member(&answer, path) else { continue };
+            let given = PROVIDER.read(|paths| json::first_count(usage, paths));
+            if lifetimes {
+                raw.cache_write_5m = raw.cache_write_5m.or(given.cache_write_5m);
+                raw.cache_write_1h = raw.cache_write_1h.or(given.cache_write_1h);
             }
+            // More reasoning than output is a count of another call.
+            raw.reasoning = raw.reasoning.or(given.reasoning.filter(|n| raw.output.is_some_and(|output| *n <= output)));
         }
     }
 }

@@ -222,7 +222,7 @@ pub fn settle(raw: &RawUsage, dialect: Dialect, provider: Option<&str>) -> Optio
     let (input, read, write) = (raw.input.unwrap_or(0), raw.cache_read.unwrap_or(0), write_5m.saturating_add(write_1h));
     let (semantics, input_uncached) = read_input(raw, input, read, write, &habits, provider);
     let input_total = input_uncached.saturating_add(read).saturating_add(write);
-    let (output, reasoning) = read_output(raw, input, input_total, &habits);
+    let (output, reasoning) = read_output(raw, [input, input.saturating_add(read).saturating_add(write)], input_total, &habits);
     let usage = Usage {
         input_uncached,
         cache_read: read,
@@ -278,8 +278,8 @@ fn read_input(raw: &RawUsage, input: u64, read: u64, write: u64, habits: &Habits
     (Semantics::Inclusive, input - cached)
 }
 
-/// The whole output and its reasoning part.
-fn read_output(raw: &RawUsage, input: u64, input_total: u64, habits: &Habits) -> (u64, Option<u64>) {
+/// The whole output and its reasoning part. `inputs` are the inputs a total may have been made of: without the cache, and with it.
+fn read_output(raw: &RawUsage, inputs: [u64; 2], input_total: u64, habits: &Habits) -> (u64, Option<u64>) {
     let output = raw.output.unwrap_or(0);
     let Some(reasoning) = raw.reasoning else {
         if habits.reasoning_in_output == Reasoning::Outside
@@ -291,10 +291,8 @@ fn read_output(raw: &RawUsage, input: u64, input_total: u64, habits: &Habits) ->
         return (output, None);
     };
     let with = output.saturating_add(reasoning);
-    let total_adds = |input: u64| raw.total == Some(input.saturating_add(with));
-    let outside = reasoning > output
-        || reasoning > 0 && (total_adds(input) || total_adds(input_total))
-        || habits.reasoning_in_output != Reasoning::Inside;
+    let total_adds = || inputs.into_iter().any(|input| raw.total == Some(input.saturating_add(with)));
+    let outside = reasoning > output || reasoning > 0 && total_adds() || habits.reasoning_in_output != Reasoning::Inside;
     (if outside { with } else { output }, Some(reasoning))
 }
 

@@ -121,7 +121,9 @@ pub(crate) fn facts(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Mann
         if let Some(finish) = facts.finish {
             writer.str(Key::TollgateFinishReason, finish.as_str());
         }
-        names(writer, facts, manner);
+        if manner.normalize.names == Fill::Add {
+            names(writer, facts);
+        }
         tokens(writer, facts, manner);
     }
     if let Some(fact) = &facts.error {
@@ -171,8 +173,9 @@ fn cost(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Manner<'_>, had_
     }
 }
 
-fn names(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Manner<'_>) {
-    if manner.normalize.names == Fill::Off {
+/// Writes provider, operation and models in the newest spelling.
+pub(crate) fn names(writer: &mut Writer<'_>, facts: &LlmFacts<'_>) {
+    if !facts.kind.is_priced() {
         return;
     }
     if let Some(provider) = facts.provider {

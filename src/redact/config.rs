@@ -286,6 +286,12 @@ pub enum ConfigError {
         /// The nearest type, or where patterns go.
         hint: String,
     },
+    /// The type has no context words.
+    #[error("processors.redaction.entities.{name}: needs_context has no words for this type; use on or off")]
+    NoContext {
+        /// The type.
+        name: &'static str,
+    },
     /// The pattern does not compile, or is too large.
     #[error("processors.redaction.{key}: \"{pattern}\" is not usable: {reason}")]
     Pattern {

@@ -40,6 +40,7 @@ const AFTER: usize = 20;
 
 /// The words, lower case, with and without accents. ASCII words of up to three letters must stand whole, longer ones
 /// may go on ("phone" in "phones"); words of other scripts have no boundaries.
+#[rustfmt::skip]
 const WORDS: &[(u64, &[&str])] = &[
     (CARD, &["card", "credit", "debit", "visa", "mastercard", "maestro", "amex", "karte", "carte", "tarjeta", "carta", "cartão"]),
     (IBAN, &["iban"]),
@@ -60,124 +61,17 @@ const WORDS: &[(u64, &[&str])] = &[
     (RRN, &["rrn", "resident registration", "주민등록"]),
     (MY_NUMBER, &["my number", "mynumber", "individual number", "マイナンバー", "個人番号"]),
     (SIN, &["sin", "social insurance", "nas", "assurance sociale"]),
-    (
-        PASSPORT,
-        &[
-            "passport",
-            "travel document",
-            "reisepass",
-            "passnummer",
-            "passeport",
-            "pasaporte",
-            "passaporto",
-            "passaporte",
-            "paspoort",
-            "paszport",
-            "여권",
-            "パスポート",
-            "旅券",
-            "护照",
-            "護照",
-        ],
-    ),
-    (
-        DRIVER,
-        &[
-            "driver",
-            "driving",
-            "licence",
-            "license",
-            "dl",
-            "führerschein",
-            "fuehrerschein",
-            "permis",
-            "patente",
-            "prawo jazdy",
-            "rijbewijs",
-            "운전면허",
-            "運転免許",
-            "驾驶证",
-            "驾照",
-        ],
-    ),
-    (
-        BIRTH,
-        &[
-            "born",
-            "birth",
-            "dob",
-            "d.o.b",
-            "geboren",
-            "geb",
-            "geburtsdatum",
-            "geburtstag",
-            "né",
-            "née",
-            "naissance",
-            "nacido",
-            "nacida",
-            "nacimiento",
-            "nato",
-            "nata",
-            "nascita",
-            "nascimento",
-            "nascido",
-            "nascida",
-            "geboortedatum",
-            "urodz",
-            "ur",
-            "生年月日",
-            "생년월일",
-            "出生",
-            "bday",
-        ],
-    ),
-    (
-        PHONE,
-        &[
-            "phone",
-            "tel",
-            "call",
-            "cell",
-            "mobile",
-            "fax",
-            "whatsapp",
-            "contact",
-            "reach",
-            "dial",
-            "sms",
-            "text me",
-            "messages to",
-            "hotline",
-            "telefon",
-            "telephone",
-            "anruf",
-            "rufen",
-            "mobil",
-            "handy",
-            "téléphone",
-            "appel",
-            "portable",
-            "llam",
-            "teléfono",
-            "móvil",
-            "celular",
-            "ligue",
-            "telefone",
-            "chiama",
-            "cellulare",
-            "telefoon",
-            "bel",
-            "ring",
-            "電話",
-            "전화",
-            "手机",
-            "手機",
-            "电话",
-            "携帯",
-            "휴대폰",
-        ],
-    ),
+    (PASSPORT, &["passport", "travel document", "reisepass", "passnummer", "passeport", "pasaporte", "passaporto", "passaporte",
+        "paspoort", "paszport", "여권", "パスポート", "旅券", "护照", "護照"]),
+    (DRIVER, &["driver", "driving", "licence", "license", "dl", "führerschein", "fuehrerschein", "permis", "patente",
+        "prawo jazdy", "rijbewijs", "운전면허", "運転免許", "驾驶证", "驾照"]),
+    (BIRTH, &["born", "birth", "dob", "d.o.b", "geboren", "geb", "geburtsdatum", "geburtstag", "né", "née", "naissance", "nacido",
+        "nacida", "nacimiento", "nato", "nata", "nascita", "nascimento", "nascido", "nascida", "geboortedatum", "urodz", "ur",
+        "生年月日", "생년월일", "出生", "bday"]),
+    (PHONE, &["phone", "tel", "tél", "tlf", "telf", "call", "cell", "mobile", "fax", "whatsapp", "contact", "reach", "dial", "sms",
+        "text me", "messages to", "hotline", "telefon", "telephone", "anruf", "rufen", "mobil", "handy", "téléphone", "appel",
+        "portable", "llam", "teléfono", "móvil", "celular", "ligue", "telefone", "chiama", "cellulare", "telefoon", "bel", "ring",
+        "電話", "전화", "手机", "手機", "电话", "携帯", "휴대폰"]),
     (PHONE_MAYBE, &["number", "line", "desk", "office", "answering"]),
     (ROUTING, &["routing", "aba", "rtn", "transit"]),
     (ACCOUNT, &["account", "acct", "a/c", "bank", "konto", "compte", "cuenta", "conto", "rekening"]),
@@ -196,16 +90,11 @@ static BY_LEAD: LazyLock<Vec<Vec<(&'static [u8], u64)>>> = LazyLock::new(|| {
     table
 });
 
-/// Which types have one of their words near `start..end`, or as the name of the key that holds the text.
-pub(crate) fn around(text: &str, start: usize, end: usize, key: Option<&str>) -> u64 {
+/// Which types have one of their words near `start..end`.
+pub(crate) fn around(text: &str, start: usize, end: usize) -> u64 {
     let from = before(text, start);
-    let mut found = words(text, from, start, start, false);
     let to = after(text, end);
-    found |= words(text, end, to, to, false);
-    if let Some(key) = key {
-        found |= of_key(key);
-    }
-    found
+    words(text, from, start, start) | words(text, end, to, to)
 }
 
 /// The bits of a key: the words at its end, without a trailing "number" or the like. `customer_phone_number` is a phone,
@@ -260,7 +149,7 @@ fn whole(tail: &str) -> u64 {
 }
 
 /// The bits of the words that start in `from..to` of the text and end by `limit`.
-fn words(text: &str, from: usize, to: usize, limit: usize, key: bool) -> u64 {
+fn words(text: &str, from: usize, to: usize, limit: usize) -> u64 {
     let bytes = text.as_bytes();
     let mut found = 0;
     let mut prev = from.checked_sub(1).and_then(|p| bytes.get(p)).copied().unwrap_or(b' ');
@@ -278,7 +167,7 @@ fn words(text: &str, from: usize, to: usize, limit: usize, key: bool) -> u64 {
         }
         let starts = if here < 0x80 { here.is_ascii_alphabetic() && !prev.is_ascii_alphanumeric() } else { here >= 0xC0 };
         if starts {
-            found |= word_at(bytes, at, limit, key);
+            found |= word_at(bytes, at, limit, false);
         }
         prev = here;
     }
@@ -373,7 +262,7 @@ mod tests {
 
     fn at(text: &str) -> u64 {
         let start = text.find('#').unwrap();
-        around(text, start, start + 1, None)
+        around(text, start, start + 1)
     }
 
     #[test]

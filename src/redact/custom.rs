@@ -96,6 +96,11 @@ impl CustomSet {
         }
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// The name and action of a pattern.
     pub(crate) fn rule(&self, id: u16) -> Option<(&str, Action)> {
         self.rules.get(usize::from(id)).map(|rule| (rule.name.as_str(), rule.action))

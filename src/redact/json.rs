@@ -23,21 +23,41 @@ pub(crate) enum Token {
     ObjectEnd { object: usize },
 }
 
-/// Whether a text could be JSON: that is what a document of objects, arrays or strings begins with.
+/// Whether a text could be JSON: it begins as documents of objects, arrays or strings do. `[EMAIL]` does not.
 pub(crate) fn looks_like_json(text: &str) -> bool {
-    matches!(text.trim_start_matches([' ', '\t', '\n', '\r']).as_bytes(), [b'{' | b'[' | b'"', _, ..])
+    let space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+    let mut head = text.bytes().filter(|b| !space(b));
+    match (head.next(), head.next()) {
+        (Some(b'{'), Some(b'"' | b'}')) | (Some(b'"'), Some(_)) => true,
+        (Some(b'['), Some(next)) => matches!(next, b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'),
+        _ => false,
+    }
 }
 
-/// Walks one document or several in a row. `false` if any byte does not belong: then nothing that was handed out counts.
-pub(crate) fn walk(text: &str, mut each: impl FnMut(Token)) -> bool {
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walked {
+    /// The text is JSON, to its end.
+    Whole,
+    /// The text ends in the middle of a document. Nothing that was handed out counts.
+    Cut,
+    /// Some byte does not belong. Nothing that was handed out counts.
+    Broken,
+}
+
+/// Walks one document or several in a row.
+pub(crate) fn walk(text: &str, mut each: impl FnMut(Token)) -> Walked {
     let mut walker = Walker { bytes: text.as_bytes(), at: 0, stack: Vec::new() };
     loop {
         walker.space();
         if walker.at == walker.bytes.len() {
-            return true;
+            return Walked::Whole;
         }
         if walker.document(&mut each).is_none() {
-            return false;
+            // A literal may be cut too: `tru`.
+            let rest = text.get(walker.at..).unwrap_or_default();
+            let cut = ["true", "false", "null"].iter().any(|word| word.starts_with(rest));
+            return if cut { Walked::Cut } else { Walked::Broken };
         }
     }
 }
@@ -163,17 +183,28 @@ impl Walker<'_> {
         let start = self.at + 1;
         let mut at = start;
         loop {
-            at += memchr::memchr2(b'"', b'\\', self.bytes.get(at..)?)?;
+            let rest = self.bytes.get(at..).unwrap_or_default();
+            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else { return self.ran_out() };
+            at += found;
             if self.bytes.get(at) == Some(&b'"') {
                 self.at = at + 1;
                 return Some((start, at));
             }
-            at += match self.bytes.get(at + 1)? {
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-                b'u' if self.bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => 6,
+            let escape = self.bytes.get(at + 1..(at + 6).min(self.bytes.len())).unwrap_or_default();
+            at += match escape {
+                [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+                [b'u', hex @ ..] if hex.iter().all(u8::is_ascii_hexdigit) && hex.len() == 4 => 6,
+                [] => return self.ran_out(),
+                [b'u', hex @ ..] if hex.iter().all(u8::is_ascii_hexdigit) => return self.ran_out(),
                 _ => return None,
             };
         }
+    }
+
+    /// The text ends inside a string.
+    fn ran_out<T>(&mut self) -> Option<T> {
+        self.at = self.bytes.len();
+        None
     }
 
     fn number(&mut self) -> Option<()> {
@@ -328,17 +359,17 @@ pub(crate) fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decoded, Token, escape, walk};
+    use super::{Decoded, Token, Walked, escape, walk};
     use proptest::prelude::*;
 
     fn strings(text: &str) -> Option<Vec<(String, Option<String>)>> {
         let mut all = Vec::new();
         let part = |(start, end): (usize, usize)| text[start..end].to_owned();
-        walk(text, |token| match token {
+        let walked = walk(text, |token| match token {
             Token::String { start, end, key } | Token::Number { start, end, key } => all.push((part((start, end)), key.map(part))),
             _ => {}
-        })
-        .then_some(all)
+        });
+        (walked == Walked::Whole).then_some(all)
     }
 
     #[test]
@@ -356,6 +387,16 @@ mod tests {
             assert_eq!(strings(text), None, "{text}");
         }
         assert_eq!(strings(&"[".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn a_cut_document_is_told_from_a_broken_one() {
+        for text in ["{", "{\"a", "{\"a\": [1, ", "[\"x\\", "[\"x\\u00", "[tru", "{\"a\":1,"] {
+            assert_eq!(walk(text, |_| ()), Walked::Cut, "{text}");
+        }
+        for text in ["[1] see", "{a", "[\"x\\q", "\"a\" b"] {
+            assert_eq!(walk(text, |_| ()), Walked::Broken, "{text}");
+        }
     }
 
     #[test]
@@ -378,7 +419,7 @@ mod tests {
 
         #[test]
         fn accepts_what_a_json_library_accepts(text in "[\\[\\]{}\":,0-9a-z\\\\u .-]{0,24}") {
-            let ours = walk(&text, |_| ());
+            let ours = walk(&text, |_| ()) == Walked::Whole;
             let theirs = serde_json::Deserializer::from_str(&text).into_iter::<serde::de::IgnoredAny>().all(|v| v.is_ok());
             // A stream of values may omit spaces here and there differently; single documents must agree.
             if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() {

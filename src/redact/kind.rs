@@ -71,7 +71,7 @@ kinds! {
     /// An international bank account number.
     Iban "IBAN" On proven 7 context::IBAN;
     /// A United States social security number.
-    UsSsn "US_SSN" On format 10 context::SSN;
+    UsSsn "US_SSN" On format 11 context::SSN;
     /// A key or token of a known service, or one that is named as a key.
     ApiKey "API_KEY" On proven 2 0;
     /// A signed token in three base64url parts.

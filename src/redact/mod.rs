@@ -37,15 +37,19 @@ use action::Pseudonyms;
 use allow::AllowList;
 use custom::CustomSet;
 use detectors::Limits;
-use json::{Decoded, Token};
+use json::{Decoded, Token, Walked};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use text::{Hit, Out, Text};
+use text::{Out, Text};
 
 /// How deep JSON within JSON strings is opened.
 const LEVELS: usize = 8;
 /// How often a text is passed until nothing changes. Two is the rule; more means a placeholder completed something.
 const ROUNDS: usize = 8;
+/// Bytes of the shortest built-in finding, `a@b.de` or a password.
+const SHORTEST: usize = 6;
+/// How far an edit can change what is found beside it, in bytes: fifty characters of context, and the longest values.
+const REACH: usize = 256;
 /// Stands for a text that does not come to rest, which no known input achieves: better nothing than a leak.
 const UNSETTLED: &str = "[REDACTION_ERROR]";
 /// Stands for a text longer than `max_scan_bytes`.
@@ -84,6 +88,8 @@ struct Edit {
 struct Sink {
     edits: Vec<Edit>,
     allowed: u64,
+    /// Whether the text could change again if it passed once more.
+    restless: bool,
 }
 
 impl Redactor {
@@ -96,6 +102,9 @@ impl Redactor {
         let mut limits = Limits::new(config.profile == Profile::Wide, config.ip.private == PrivateIp::Keep);
         let mut actions = [Action::Replace; Kind::BUILT_IN.len()];
         for (kind, entity) in config.resolved_entities(&mut errors) {
+            if entity.detect == When::NeedsContext && kind.context() == 0 {
+                errors.push(ConfigError::NoContext { name: kind.name() });
+            }
             limits.set(kind, entity.detect);
             if let Some(action) = kind.index().and_then(|at| actions.get_mut(at)) {
                 *action = entity.action;
@@ -153,6 +162,25 @@ impl Redactor {
         }
     }
 
+    /// Bytes without what must not leave; `None` if they may leave as they are. What is no UTF-8 bounds the texts around it, and stays.
+    pub fn bytes(&self, bytes: &[u8], key: Option<&str>, findings: &mut Findings) -> Option<Vec<u8>> {
+        let mut redacted: Option<Vec<u8>> = None;
+        let mut at = 0;
+        for chunk in bytes.utf8_chunks() {
+            let (valid, invalid) = (chunk.valid(), chunk.invalid());
+            if let Some(new) = self.text(valid, key, findings) {
+                redacted.get_or_insert_with(|| bytes.get(..at).unwrap_or_default().to_vec()).extend_from_slice(new.as_bytes());
+            } else if let Some(redacted) = &mut redacted {
+                redacted.extend_from_slice(valid.as_bytes());
+            }
+            if let Some(redacted) = &mut redacted {
+                redacted.extend_from_slice(invalid);
+            }
+            at += valid.len() + invalid.len();
+        }
+        redacted
+    }
+
     /// The text that replaces an integer, if the integer is somebody's number: a card, or what its key says it is.
     pub fn int(&self, value: i64, key: Option<&str>, findings: &mut Findings) -> Option<String> {
         if !self.enabled || key.is_some_and(|key| self.skips(key)) {
@@ -195,7 +223,7 @@ impl Redactor {
         let mut ways: Vec<Vec<Moved>> = Vec::new();
         for round in 0..ROUNDS {
             let mut sink = Sink::default();
-            self.collect(&now, key, 0, false, &mut sink);
+            self.collect(&now, key, 0, &mut sink);
             sink.edits.sort_by_key(|edit| edit.start);
             if round == 0 {
                 findings.add_allowed(sink.allowed);
@@ -212,6 +240,9 @@ impl Redactor {
                 };
             }
             let (next, way) = apply(&now, &sink.edits);
+            if !sink.restless && json::looks_like_json(&now) == json::looks_like_json(&next) {
+                return Some(next);
+            }
             now = Cow::Owned(next);
             ways.push(way);
         }
@@ -219,33 +250,35 @@ impl Redactor {
     }
 
     /// Collects the edits of a text: as JSON if it is some, with its escapes decoded if it has any, else as it is.
-    /// `within`: the text is the decoded content of a JSON string.
-    fn collect(&self, text: &str, key: Option<&str>, level: usize, within: bool, sink: &mut Sink) {
-        let mut cut = false;
+    fn collect(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) {
+        // Attribute length limits cut JSON anywhere; then half an entity at the end counts.
+        let mut walked = Walked::Broken;
         if level < LEVELS && json::looks_like_json(text) {
-            let (edits, allowed) = (sink.edits.len(), sink.allowed);
-            if self.collect_json(text, key, level, sink) {
+            let (edits, allowed, restless) = (sink.edits.len(), sink.allowed, sink.restless);
+            walked = self.collect_json(text, key, level, sink);
+            if walked == Walked::Whole {
                 return;
             }
             sink.edits.truncate(edits);
             sink.allowed = allowed;
-            // Attribute length limits cut JSON anywhere.
-            cut = true;
+            sink.restless = restless;
         }
+        let cut = walked == Walked::Cut;
         let escaped = memchr::memchr(b'\\', text.as_bytes()).is_some();
-        if !escaped || (within && !cut) {
+        if !escaped {
             return self.plain(text, key, cut, sink);
         }
         let decoded = Decoded::loose(text);
         let from = sink.edits.len();
         self.plain(&decoded.text, key, cut, sink);
-        lift(sink, from, |at| decoded.raw(at), true);
+        // What is escaped here may read differently the next time.
+        sink.restless |= lift(sink, from, |at| decoded.raw(at));
     }
 
-    /// Collects the edits of JSON; `false` if the text is none.
-    fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> bool {
+    /// Collects the edits of JSON; they count only if it is [`Walked::Whole`].
+    fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> Walked {
         // Redacted member names by the level of their object, so that two of a kind stay two members.
-        let mut names: HashMap<(usize, String), usize> = HashMap::new();
+        let mut names: HashMap<usize, HashMap<String, usize>> = HashMap::new();
         json::walk(text, |token| match token {
             Token::String { start, end, key: member } => {
                 let member = member.and_then(|(s, e)| text.get(s..e)).or(key);
@@ -274,7 +307,7 @@ impl Redactor {
                 let edits = sink.edits.get_mut(from..).unwrap_or_default();
                 if edits.iter().any(|edit| edit.new.is_some()) {
                     let name = spliced(text, start, end, edits);
-                    let seen = names.entry((object, name)).or_insert(0);
+                    let seen = names.entry(object).or_default().entry(name).or_insert(0);
                     *seen += 1;
                     if *seen > 1
                         && let Some(new) = edits.last_mut().and_then(|edit| edit.new.as_mut())
@@ -284,21 +317,24 @@ impl Redactor {
                 }
             }
             Token::Name { .. } => {}
-            Token::ObjectEnd { object } => names.retain(|(level, _), _| *level < object),
+            Token::ObjectEnd { object } => drop(names.remove(&object)),
         })
     }
 
     /// Collects the edits of a JSON string that stands at `start..end` of the text.
     fn string(&self, text: &str, start: usize, end: usize, key: Option<&str>, level: usize, sink: &mut Sink) {
         let Some(raw) = text.get(start..end) else { return };
+        if raw.len() < SHORTEST && self.custom.is_empty() {
+            return;
+        }
         let from = sink.edits.len();
         if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
-            self.collect(raw, key, level + 1, true, sink);
-            lift(sink, from, |at| at + start, true);
+            self.collect(raw, key, level + 1, sink);
+            lift(sink, from, |at| at + start);
         } else {
             let decoded = Decoded::string(raw);
-            self.collect(&decoded.text, key, level + 1, true, sink);
-            lift(sink, from, |at| decoded.raw(at) + start, true);
+            self.collect(&decoded.text, key, level + 1, sink);
+            lift(sink, from, |at| decoded.raw(at) + start);
         }
     }
 
@@ -310,6 +346,7 @@ impl Redactor {
         let mut found = Sink::default();
         self.plain(digits, key, false, &mut found);
         sink.allowed += found.allowed;
+        sink.restless |= found.restless;
         sink.edits.extend(found.edits.into_iter().filter(|edit| edit.start == 0 && edit.end == digits.len()).map(|edit| Edit {
             start,
             end: start + digits.len(),
@@ -319,6 +356,18 @@ impl Redactor {
 
     /// Collects the edits of a text that has no escapes.
     fn plain(&self, text: &str, key: Option<&str>, cut: bool, sink: &mut Sink) {
+        let from = sink.edits.len();
+        self.pass(text, key, cut, sink);
+        if let Some(edits) = sink.edits.get(from..)
+            && !sink.restless
+            && edits.iter().any(|edit| edit.new.is_some())
+        {
+            sink.restless = self.changes_again(text, key, cut, edits);
+        }
+    }
+
+    /// One pass over a text that has no escapes.
+    fn pass(&self, text: &str, key: Option<&str>, cut: bool, sink: &mut Sink) {
         let mut out = Out::new(&self.limits);
         let mut inspected = Text::new(text, key, &self.limits);
         inspected.cut = cut;
@@ -327,12 +376,8 @@ impl Redactor {
         if out.hits.is_empty() {
             return;
         }
-        let stays = |hit: &Hit| {
-            let value = text.get(hit.start..hit.end).unwrap_or_default();
-            self.allow.has(hit.kind, value)
-        };
         let before = out.hits.len();
-        out.hits.retain(|hit| !stays(hit));
+        out.hits.retain(|hit| !self.allow.has(hit.kind, text.get(hit.start..hit.end).unwrap_or_default()));
         sink.allowed += (before - out.hits.len()) as u64;
         out.hits.retain(|hit| !action::in_placeholder(text, hit.start, hit.end, |name| self.action_of(name)));
         for hit in overlap::settle(out.hits) {
@@ -340,6 +385,30 @@ impl Redactor {
             let new = action::apply(self.action(hit.kind), hit.kind, self.name(hit.kind), value, self.pseudonyms.as_ref());
             sink.edits.push(Edit { start: hit.start, end: hit.end, kind: hit.kind, subtype: hit.subtype, new });
         }
+    }
+
+    /// Whether the edited text would change once more. What an edit does to its surroundings ends where context ends, so only
+    /// these are passed again; patterns of the user may reach anywhere.
+    fn changes_again(&self, text: &str, key: Option<&str>, cut: bool, edits: &[Edit]) -> bool {
+        if !self.custom.is_empty() {
+            return true;
+        }
+        let mut rest = edits;
+        while let Some(first) = rest.first() {
+            let near = rest.windows(2).take_while(|pair| matches!(pair, [a, b] if b.start.saturating_sub(a.end) < 2 * REACH)).count() + 1;
+            let (group, later) = rest.split_at(near);
+            rest = later;
+            let last = group.last().unwrap_or(first);
+            let from = text.floor_char_boundary(first.start.saturating_sub(REACH));
+            let to = text.ceil_char_boundary((last.end + REACH).min(text.len()));
+            let around = spliced(text, from, to, group);
+            let mut again = Sink::default();
+            self.pass(&around, key, cut && to == text.len(), &mut again);
+            if again.edits.iter().any(|edit| edit.new.as_deref().is_some_and(|new| around.get(edit.start..edit.end) != Some(new))) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The action of the type with this name.
@@ -351,7 +420,12 @@ impl Redactor {
     }
 
     fn skips(&self, key: &str) -> bool {
-        let is = |name: &str| key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).eq(name.chars());
+        let lead = key.bytes().find(|b| !matches!(b, b'-' | b'_' | b' ')).unwrap_or(0).to_ascii_lowercase();
+        // Nearly every key differs in its first letter; only then the rest is compared.
+        let is = |name: &str| {
+            name.bytes().next().is_some_and(|first| first == lead || first >= 0x80)
+                && key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).eq(name.chars())
+        };
         SKIPPED.iter().any(|name| is(name)) || self.skip_keys.iter().any(|name| is(name))
     }
 }
@@ -368,15 +442,18 @@ fn squeeze(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
-/// Moves edits from a decoded text to the text it came from.
-fn lift(sink: &mut Sink, from: usize, raw: impl Fn(usize) -> usize, escape: bool) {
+/// Moves edits from a decoded text to the text it came from, where quotes hold them; answers whether any had to be escaped.
+fn lift(sink: &mut Sink, from: usize, raw: impl Fn(usize) -> usize) -> bool {
+    let mut escaped = false;
     for edit in sink.edits.get_mut(from..).unwrap_or_default() {
         edit.start = raw(edit.start);
         edit.end = raw(edit.end);
-        if escape && let Some(new) = &mut edit.new {
+        if let Some(new) = edit.new.as_mut().filter(|new| new.contains(|c: char| c == '"' || c == '\\' || c < ' ')) {
             *new = json::escape(new);
+            escaped = true;
         }
     }
+    escaped
 }
 
 /// What `start..end` becomes.
@@ -402,17 +479,18 @@ struct Moved {
 impl Moved {
     /// The position in the old text of one in the new; inside a replacement, its edge.
     fn back(way: &[Moved], at: usize, end: bool) -> usize {
-        let mut shift = (0, 0);
-        for moved in way {
-            if at < moved.new.0 || (end && at == moved.new.0) {
-                break;
+        let begun = way.partition_point(|moved| moved.new.0 < at || (!end && moved.new.0 == at));
+        match begun.checked_sub(1).and_then(|last| way.get(last)) {
+            None => at,
+            Some(moved) if at < moved.new.1 || (end && at == moved.new.1) => {
+                if end {
+                    moved.old.1
+                } else {
+                    moved.old.0
+                }
             }
-            if at < moved.new.1 || (end && at == moved.new.1) {
-                return if end { moved.old.1 } else { moved.old.0 };
-            }
-            shift = (moved.old.1, moved.new.1);
+            Some(moved) => moved.old.1 + (at - moved.new.1),
         }
-        shift.0 + (at - shift.1)
     }
 }
 

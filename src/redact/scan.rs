@@ -20,30 +20,34 @@ struct Tables {
     next: [u64; 256],
     /// Detectors by bit.
     owners: Vec<usize>,
+    number: Vec<fn(&Text<'_>, &Number, &mut Out<'_>)>,
+    word: Vec<fn(&Text<'_>, Word, &mut Out<'_>)>,
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(Tables::build);
 
 impl Tables {
     fn build() -> Tables {
-        let mut tables = Tables { prev: [0; 256], here: [0; 256], next: [0; 256], owners: vec![usize::MAX] };
+        let mut tables =
+            Tables { prev: [0; 256], here: [0; 256], next: [0; 256], owners: vec![usize::MAX], number: Vec::new(), word: Vec::new() };
         tables.add(DIGITS, &[Set::NotDigit, Set::Digit, Set::Any]);
-        let mut seen: Vec<(usize, [Set; 3])> = Vec::new();
         for (owner, detector) in ALL.iter().enumerate() {
-            let Probe::Window(windows, _) = &detector.probe else { continue };
-            for window in windows() {
-                if seen.contains(&(owner, window)) {
+            let windows = match &detector.probe {
+                Probe::Window(windows, _) => windows,
+                Probe::Number(find) => {
+                    tables.number.push(*find);
                     continue;
                 }
-                seen.push((owner, window));
-                // Past 63 triggers, they share bits: more false alarms, never a missed one.
-                let bit = 1 + (seen.len() - 1) % 63;
-                if bit == tables.owners.len() {
-                    tables.owners.push(owner);
-                } else {
-                    debug_assert!(false, "more than 63 triggers: widen the tables");
+                Probe::Word(find) => {
+                    tables.word.push(*find);
+                    continue;
                 }
-                tables.add(1 << bit, &window);
+            };
+            for window in windows() {
+                // A test holds the triggers to the 64 bits there are.
+                let bit = tables.owners.len();
+                tables.owners.push(owner);
+                tables.add(1u64.checked_shl(bit as u32).unwrap_or(0), &window);
             }
         }
         tables
@@ -58,32 +62,29 @@ impl Tables {
             self.next[at] |= if next.has(value) { bit } else { 0 };
         }
     }
-
-    #[inline(always)]
-    fn triggers(&self, prev: u8, here: u8, next: u8) -> u64 {
-        self.prev[usize::from(prev)] & self.here[usize::from(here)] & self.next[usize::from(next)]
-    }
 }
 
 /// Hands every candidate of the text to the detectors it could be one of.
 pub(crate) fn scan(text: &Text<'_>, out: &mut Out<'_>) {
     let bytes = text.bytes;
     let tables = &*TABLES;
-    let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
     assign::keyed(text, out);
-    let [first, rest @ ..] = bytes else { return };
-    let next = rest.first().copied().unwrap_or(0);
-    pass.visit(tables.triggers(0, *first, next), 0, out);
-    for (at, window) in bytes.windows(3).enumerate() {
-        if let &[prev, here, next] = window {
-            let hit = tables.triggers(prev, here, next);
-            if hit != 0 {
-                pass.visit(hit, at + 1, out);
-            }
+    let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
+    // Triggers whose first byte, and whose first two bytes, end here; a zero byte stands before and behind the text.
+    let mut one = tables.prev[0];
+    let mut two = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let value = usize::from(byte);
+        let hit = two & tables.next[value];
+        two = one & tables.here[value];
+        one = tables.prev[value];
+        if hit != 0 {
+            pass.visit(hit, at - 1, out);
         }
     }
-    if let [.., prev, last] = bytes {
-        pass.visit(tables.triggers(*prev, *last, 0), bytes.len() - 1, out);
+    let hit = two & tables.next[0];
+    if hit != 0 {
+        pass.visit(hit, bytes.len() - 1, out);
     }
 }
 
@@ -119,29 +120,45 @@ impl Pass<'_, '_> {
     fn digits(&mut self, at: usize, out: &mut Out<'_>) {
         let text = self.text;
         let end = text.run(at, usize::MAX, |b| b.is_ascii_digit());
-        let in_word = is_word(text.before(at)) || text.at(end).is_ascii_alphabetic();
-        if in_word && self.words_done <= at {
-            let start = text.run_back(at, WORD_LIMIT, |b| b.is_ascii_alphanumeric());
-            let stop = text.run(end, WORD_LIMIT, |b| b.is_ascii_alphanumeric());
-            self.words_done = stop;
-            if !text.before(start).is_ascii_alphanumeric() && !text.at(stop).is_ascii_alphanumeric() {
-                let word = Word { start, end: stop };
-                for detector in ALL {
-                    if let Probe::Word(find) = &detector.probe {
-                        find(text, word, out);
-                    }
-                }
-            }
+        let before = text.before(at);
+        if before.is_ascii_alphanumeric() || text.at(end).is_ascii_alphabetic() {
+            self.word(at, end, out);
         }
-        if is_word(text.before(at)) {
+        // Lone short numbers are most of what there is, so they are let go before anything else is read.
+        let lone = !text.at(end + 1).is_ascii_digit() && text.at(end) < 0x80 && text.at(end) != b' ' && before != b'(';
+        if is_word(before) || (lone && end - at < 6 && !matches!(text.at(end), b'.' | b',' | b's' | b'n' | b'r' | b't' | b'e' | b'-')) {
+            return;
+        }
+        // Glued to a longer chain; only a Spanish number has a letter and a sign before its digits.
+        if text.glued_before(at) && !(before == b'-' && matches!(text.before(at - 1), b'X' | b'Y' | b'Z' | b'x' | b'y' | b'z')) {
             return;
         }
         let number = Number::read(text, at, end);
         if number.could_matter(text) {
-            for detector in ALL {
-                if let Probe::Number(find) = &detector.probe {
-                    find(text, &number, out);
-                }
+            for find in &self.tables.number {
+                find(text, &number, out);
+            }
+        }
+    }
+
+    /// The identifier around these digits, once.
+    fn word(&mut self, at: usize, end: usize, out: &mut Out<'_>) {
+        if self.words_done > at {
+            return;
+        }
+        let text = self.text;
+        let start = text.run_back(at, WORD_LIMIT, |b| b.is_ascii_alphanumeric());
+        let stop = text.run(end, WORD_LIMIT, |b| b.is_ascii_alphanumeric());
+        self.words_done = stop;
+        // Shorter than any identifier, unless groups follow as in `GB82 WEST …` or `AB12 34 56 C`.
+        let signs = text.at(stop) == b'-' && text.at(start).is_ascii_uppercase();
+        let long = signs
+            || stop - start > 4
+            || (stop - start == 4
+                && matches!(text.slice(start, stop), [a, b, c, d] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_digit() && d.is_ascii_digit()));
+        if long && !is_word(text.before(start)) && !is_word(text.at(stop)) {
+            for find in &self.tables.word {
+                find(text, Word { start, end: stop }, out);
             }
         }
     }
@@ -154,10 +171,15 @@ mod tests {
     use crate::redact::text::{Out, Text};
 
     #[test]
+    fn every_trigger_has_its_bit() {
+        assert!(TABLES.owners.len() <= 64, "{}: widen the tables", TABLES.owners.len());
+    }
+
+    #[test]
     fn plain_prose_triggers_next_to_nothing() {
         let prose = "It was the best of times, it was the worst of times; we had everything before us. ";
-        let bytes = prose.as_bytes();
-        let hits = bytes.windows(3).filter(|w| TABLES.triggers(w[0], w[1], w[2]) != 0).count();
+        let triggers = |w: &[u8]| TABLES.prev[usize::from(w[0])] & TABLES.here[usize::from(w[1])] & TABLES.next[usize::from(w[2])];
+        let hits = prose.as_bytes().windows(3).filter(|window| triggers(window) != 0).count();
         assert!(hits <= 1, "{hits}");
     }
 

@@ -15,6 +15,7 @@ pub(crate) struct Text<'a> {
     pub(crate) cut: bool,
     pub(crate) limits: &'a Limits,
     around: Cell<Option<(usize, usize, u64)>>,
+    key_context: Cell<Option<u64>>,
 }
 
 /// A finding before overlaps are settled.
@@ -28,7 +29,7 @@ pub(crate) struct Hit {
 
 impl<'a> Text<'a> {
     pub(crate) fn new(str: &'a str, key: Option<&'a str>, limits: &'a Limits) -> Text<'a> {
-        Text { str, bytes: str.as_bytes(), key, cut: false, limits, around: Cell::new(None) }
+        Text { str, bytes: str.as_bytes(), key, cut: false, limits, around: Cell::new(None), key_context: Cell::new(None) }
     }
 
     /// The byte there, or 0 outside: no detector takes a zero byte for anything.
@@ -80,7 +81,8 @@ impl<'a> Text<'a> {
         self.bounded(start, end) && !self.glued_before(start) && !self.glued_after(end)
     }
 
-    fn glued_before(&self, start: usize) -> bool {
+    /// What stands before binds to it: `-`, `.` behind a word, `,`, `/`, `:` behind a digit.
+    pub(crate) fn glued_before(&self, start: usize) -> bool {
         let far = start.checked_sub(1).map_or(0, |p| self.before(p));
         match self.before(start) {
             b'-' | b'.' => is_word(far),
@@ -111,7 +113,9 @@ impl<'a> Text<'a> {
         {
             return bits;
         }
-        let bits = context::around(self.str, start, end, self.key);
+        let key = self.key_context.get().unwrap_or_else(|| self.key.map_or(0, context::of_key));
+        self.key_context.set(Some(key));
+        let bits = key | context::around(self.str, start, end);
         self.around.set(Some((start, end, bits)));
         bits
     }

@@ -3,6 +3,7 @@
 mod corpus;
 mod hostile;
 mod keep_class;
+mod enrich;
 mod map;
 mod otlp;
 mod outage;

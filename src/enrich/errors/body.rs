@@ -4,29 +4,11 @@
 //! parser would refuse most of these, so this one walks what is there and hands out keys and values. It never hands out
 //! what stands under a key that echoes the request.
 
+use super::echo::is_echo;
 use std::borrow::Cow;
 
 /// Deepest nesting followed.
 const MAX_DEPTH: usize = 32;
-
-/// Keys whose values repeat what the user sent or the model wrote.
-pub(super) const ECHOES: &[&str] = &[
-    "arguments",
-    "content",
-    "contents",
-    "failed_generation",
-    "input",
-    "input_value",
-    "inputs",
-    "instructions",
-    "messages",
-    "output",
-    "prompt",
-    "prompts",
-    "query",
-    "system",
-    "text",
-];
 
 /// A value that is no container.
 pub(super) enum Leaf<'t> {
@@ -110,11 +92,6 @@ fn walk_nested(text: &str, nesting: u8, visit: &mut dyn FnMut(&str, Leaf<'_>)) {
             _ => at += 1,
         }
     }
-}
-
-/// Whether a key repeats what the user sent or the model wrote.
-fn is_echo(key: &str) -> bool {
-    ECHOES.iter().any(|e| e.eq_ignore_ascii_case(key))
 }
 
 /// The string that begins with the quote at `start`, without its escapes, and the place behind it. One that never ends

@@ -9,7 +9,7 @@ use super::{Evidence, codes};
 use crate::enrich::number::failed_status;
 
 /// What is known about a failure.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Clues {
     /// The HTTP status, 400 to 599. A 200 says nothing: the answer broke after it was sent.
     pub(super) status: Option<u16>,
@@ -94,10 +94,11 @@ impl Clues {
         // AWS names its exceptions in the body.
         self.names.extend(mined.codes.iter().filter(|c| c.starts_with(|c: char| c.is_ascii_uppercase())).cloned());
         self.codes.extend(mined.codes);
-        if !self.text.is_empty() {
+        // Markers are looked for one by one, so the text stays short: the best message and what adds to a short one.
+        if self.text.len() < message::MAX_MESSAGE {
+            self.text.push_str(&mined.text);
             self.text.push('\n');
         }
-        self.text.push_str(&mined.text);
     }
 }
 

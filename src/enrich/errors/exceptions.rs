@@ -65,6 +65,11 @@ pub(super) fn says_nothing(raw: &str) -> bool {
     name.is_empty() || EMPTY.contains(&name)
 }
 
+/// Whether the table has the bare name itself, not only an ending of it.
+pub(super) fn is_exact(name: &str) -> bool {
+    exact(name).is_some()
+}
+
 /// Looks a raw name up, then its endings, longest first.
 pub(super) fn lookup(raw: &str) -> Option<Named> {
     // api-core gives up after a deadline and says so with a name that others use for anything.
@@ -125,6 +130,7 @@ fn exact(name: &str) -> Option<Named> {
         | "UnsupportedParamsError"
         | "InvalidRequestError"
         | "RejectedRequestError"
+        | "ModelBehaviorError"
         | "ValidationException"
         | "ConflictException"
         | "InvalidArgument"
@@ -176,6 +182,8 @@ fn exact(name: &str) -> Option<Named> {
         | "TooManyRequestsError"
         | "GatewayRateLimitError"
         | "RateLimitException"
+        | "ThrottledException"
+        | "RateLimitExceededError"
         | "ThrottlingException"
         | "TooManyRequests"
         | "ResourceExhausted"
@@ -200,6 +208,9 @@ fn exact(name: &str) -> Option<Named> {
         | "TimeoutError"
         | "TimeoutException"
         | "TimeoutExpired"
+        | "TimeoutRejectedException"
+        | "OpenTimeout"
+        | "TimedOut"
         | "ReadTimeout"
         | "ConnectTimeout"
         | "WriteTimeout"
@@ -237,6 +248,7 @@ fn exact(name: &str) -> Option<Named> {
         | "ClientConnectorError"
         | "ClientOSError"
         | "ClientPayloadError"
+        | "TransferEncodingError"
         | "ServerDisconnectedError"
         | "UnknownHostException"
         | "ConnectException"
@@ -267,7 +279,9 @@ fn exact(name: &str) -> Option<Named> {
         | "EAI_AGAIN"
         | "EPIPE"
         | "UND_ERR_SOCKET"
-        | "FetchError" => Connection,
+        | "FetchError"
+        | "ConnectionFailed"
+        | "ERR_NETWORK" => Connection,
 
         "RetryableError"
         | "AI_EmptyResponseBodyError"
@@ -278,14 +292,21 @@ fn exact(name: &str) -> Option<Named> {
         | "DataLoss"
         | "Aborted" => ServerError,
 
-        "ContextWindowExceededError" | "ContextOverflowError" => ContextLength,
+        "ContextWindowExceededError"
+        | "ContextOverflowError"
+        | "ContextWindowOverflowError"
+        | "ContextLengthExceededError"
+        | "PromptTooLongError" => ContextLength,
 
         "ContentPolicyViolationError"
         | "ContentFilterFinishReasonError"
         | "GuardrailRaisedException"
         | "StopCandidateException"
         | "BlockedPromptException"
-        | "ContentFilterError" => ContentPolicy,
+        | "ContentFilterError"
+        | "InputGuardrailTripwireTriggered"
+        | "OutputGuardrailTripwireTriggered"
+        | "GuardrailTripwireTriggered" => ContentPolicy,
 
         "BudgetExceededError" | "QuotaExceededError" | "ServiceQuotaExceededException" => QuotaExhausted,
 
@@ -304,6 +325,9 @@ fn exact(name: &str) -> Option<Named> {
         | "GeneratorExit"
         | "RunCancelled"
         | "InterruptedException"
+        | "ResponseAborted"
+        | "ERR_CANCELED"
+        | "UND_ERR_ABORTED"
         | "CancellationException" => Cancelled,
 
         "InternalServerError"
@@ -316,7 +340,7 @@ fn exact(name: &str) -> Option<Named> {
             return Some(Named::ByStatus);
         }
         "ModelErrorException" => return Some(Named::ModelFailed),
-        "LengthFinishReasonError" => return Some(Named::CutOff),
+        "LengthFinishReasonError" | "MaxTokensReachedException" | "IncompleteOutputException" => return Some(Named::CutOff),
         "ValueError"
         | "TypeError"
         | "KeyError"
@@ -411,6 +435,9 @@ mod tests {
     #[test]
     fn a_wrapping_name_is_read_from_its_capitals() {
         says("AnthropicRateLimitError", Reason::RateLimit);
+        says("strands.types.exceptions.ModelThrottledException", Reason::RateLimit);
+        says("crewai.utilities.exceptions.LLMContextLengthExceededException", Reason::ContextLength);
+        says("Faraday::TooManyRequestsError", Reason::RateLimit);
         says("langchain_anthropic.chat_models.AnthropicContextOverflowError", Reason::ContextLength);
         says("MyReadTimeoutError", Reason::Timeout);
         assert_eq!(lookup("ModelContextWindowExceededError"), Some(Named::Reason(Reason::ContextLength)));

@@ -25,6 +25,11 @@ const QUOTA: Group = &[
     &["payment required"],
     &["prepayment credits are depleted"],
     &["account is not active"],
+    &["api usage limits"],
+    &["out of credits"],
+    &["not enough credits"],
+    &["insufficient funds"],
+    &["requires more credits"],
 ];
 
 const CONTEXT: Group = &[
@@ -47,7 +52,11 @@ const CONTEXT: Group = &[
     &["length limit exceeded"],
     &["prompt tokens (", "exceed model maximum"],
     &["current length is", "while limit is"],
-    &["reduce the length of the messages"],
+    &["longer than the maximum model length"],
+    &["maximum prompt length is"],
+    &["input tokens exceeded"],
+    &["prompt too long"],
+    &["reduce the length of the"],
 ];
 
 /// A field that is too long; only the prompt's own fields are the context.
@@ -66,6 +75,9 @@ const POLICY: Group = &[
     &["the model produced invalid content"],
     &["flagged as potentially violating"],
     &["blocked by", "safety"],
+    &["blocked due to", "safety"],
+    &["violates our usage polic"],
+    &["triggered content filter"],
     &["prohibited_content"],
     &["guardrail", "interven"],
     &["moderation"],
@@ -90,6 +102,7 @@ const RATE: Group = &[
     &["throttl"],
     &["token_quota_reached"],
     &["slow down"],
+    &["concurrency limit"],
     &["service tier capacity exceeded"],
 ];
 
@@ -125,6 +138,15 @@ const NETWORK: Group = &[
     &["broken pipe"],
     &["name resolution"],
     &["name or service not known"],
+    &["no such host"],
+    &["could not connect"],
+    &["failed to connect"],
+    &["unable to connect"],
+    &["stream closed before"],
+    &["error sending request for url"],
+    &["unexpected end of stream"],
+    &["unexpected end of file"],
+    &["upstream connect error"],
     &["getaddrinfo"],
     &["eof occurred"],
     &["unexpected eof"],
@@ -154,6 +176,9 @@ const KEY: Group = &[
     &["default credentials were not found"],
     &["api_key client option must be set"],
     &["authentication failed"],
+    &["api_key is missing"],
+    &["api key is missing"],
+    &["missing api key"],
 ];
 
 /// What is left, with what each means.
@@ -237,7 +262,10 @@ pub(super) fn last_word(text: &str) -> Option<Reason> {
 /// The groups about the world outside the program: limits, load, time, network.
 pub(super) fn worldly(text: &str) -> Option<Reason> {
     let groups = [(RATE, Reason::RateLimit), (OVERLOADED, Reason::Overloaded), (TIMEOUT, Reason::Timeout), (NETWORK, Reason::Connection)];
-    groups.iter().find_map(|(g, reason)| any(g, text).then_some(*reason)).or_else(|| word("dns", text).then_some(Reason::Connection))
+    groups
+        .iter()
+        .find_map(|(g, reason)| any(g, text).then_some(*reason))
+        .or_else(|| (word("dns", text) || word("eof", text)).then_some(Reason::Connection))
 }
 
 fn full_context(text: &str, status: Option<u16>) -> bool {

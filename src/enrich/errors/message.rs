@@ -4,10 +4,10 @@
 //! a text into a status, a code, an exception name. What the text repeats from the request is taken out first: a prompt
 //! about rate limits is no rate limit.
 
-use super::body::{self, ECHOES, Leaf};
+use super::body::{self, Leaf};
+use super::echo::without_echoes;
 use super::grpc::GrpcCode;
 use crate::enrich::number::failed_status;
-use std::borrow::Cow;
 
 /// How much of a message is read. Provider errors say it at the start; the rest is stack traces and echoes.
 pub(super) const MAX_MESSAGE: usize = 4 * 1024;
@@ -16,7 +16,7 @@ pub(super) const MAX_MESSAGE: usize = 4 * 1024;
 const MAX_FOUND: usize = 12;
 
 /// What one message holds.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(super) struct Mined {
     /// The HTTP status the message speaks of, 400 to 599.
     pub(super) status: Option<u16>,
@@ -198,7 +198,7 @@ fn status(lower: &str, start: usize) -> Option<u16> {
         if let (Some(number), Some(before), Some(after)) = (number, lower.get(..at), lower.get(end..)) {
             let leads = at == start && (after.is_empty() || after.starts_with([' ', ':', '\n', '.', '{']));
             let ends = before.ends_with('(') && after.trim() == ")";
-            if !counts_things(after) && (leads || ends || introduced(before) || explained(after)) {
+            if !counts_things(after) && (leads || ends || introduced(before) || explained(number, after)) {
                 return Some(number);
             }
         }
@@ -229,29 +229,26 @@ fn introduced(before: &str) -> bool {
 }
 
 /// Whether the words behind a number are the name of that status.
-fn explained(after: &str) -> bool {
+fn explained(status: u16, after: &str) -> bool {
     let after = after.trim_start_matches([' ', ':', '-', '(']);
-    [
-        "too many requests",
-        "client error",
-        "server error",
-        "internal server error",
-        "service unavailable",
-        "bad gateway",
-        "gateway time",
-        "unauthorized",
-        "forbidden",
-        "not found",
-        "bad request",
-        "payment required",
-        "request timeout",
-        "payload too large",
-        "request entity too large",
-        "unprocessable",
-        "resource_exhausted",
-    ]
-    .iter()
-    .any(|name| after.starts_with(name))
+    let names: &[&str] = match status {
+        400 => &["bad request"],
+        401 => &["unauthorized"],
+        402 => &["payment required"],
+        403 => &["forbidden"],
+        404 => &["not found"],
+        408 => &["request timeout"],
+        413 => &["payload too large", "request entity too large", "content too large"],
+        422 => &["unprocessable"],
+        429 => &["too many requests", "resource_exhausted"],
+        500 => &["internal server error"],
+        502 => &["bad gateway"],
+        503 => &["service unavailable"],
+        504 => &["gateway time"],
+        _ => &[],
+    };
+    let family = if status < 500 { "client error" } else { "server error" };
+    names.iter().chain([&family]).any(|name| after.starts_with(name))
 }
 
 /// Whether a number counts something: `500 tokens`.
@@ -282,103 +279,12 @@ fn counts_things(after: &str) -> bool {
     )
 }
 
-/// The text without the values that echo the request: behind `content`, `"prompt":`, `input_value=` and the like.
-fn without_echoes(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    let mut kept = String::new();
-    let (mut copied, mut at) = (0, 0);
-    while let Some(byte) = bytes.get(at) {
-        if !is_word(*byte) {
-            at += 1;
-            continue;
-        }
-        let start = at;
-        let word = word_at(text, at);
-        at += word.len().max(1);
-        if !ECHOES.iter().any(|e| e.eq_ignore_ascii_case(word)) {
-            continue;
-        }
-        if let Some((from, to)) = echoed(text, start, at) {
-            kept.push_str(text.get(copied..from).unwrap_or(""));
-            copied = to;
-            at = to;
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    kept.push_str(text.get(copied..).unwrap_or(""));
-    Cow::Owned(kept)
-}
-
-/// Where the value behind the word at `start..end` lies, if a quoted or bracketed one follows it.
-fn echoed(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
-    let bytes = text.as_bytes();
-    let get = |at: usize| bytes.get(at).copied();
-    let skip = |mut at: usize, what: &[u8]| {
-        while get(at).is_some_and(|b| what.contains(&b)) {
-            at += 1;
-        }
-        at
-    };
-    let quote_before = start.checked_sub(1).and_then(get).filter(|b| matches!(b, b'"' | b'\'' | b'`'));
-    let mut at = end;
-    if let Some(quote) = quote_before {
-        at = skip(at, b"\\");
-        if get(at) != Some(quote) {
-            return None;
-        }
-        at += 1;
-    }
-    let gap = at;
-    at = skip(at, b" ");
-    let named = matches!(get(at), Some(b':' | b'='));
-    if named {
-        at = skip(at + 1, b" ");
-    } else if gap == at {
-        return None;
-    }
-    let from = at;
-    let escapes = skip(at, b"\\") - at;
-    at += escapes;
-    match get(at)? {
-        quote @ (b'"' | b'\'') if escapes > 0 => {
-            // The object itself is quoted: the value ends at the next quote that is escaped alike.
-            let close = format!("{}{}", "\\".repeat(escapes), char::from(quote));
-            let rest = text.get(at + 1..)?;
-            Some((from, rest.find(&close).map_or(text.len(), |n| at + 1 + n + close.len())))
-        }
-        b'"' | b'\'' => Some((from, body::closing_quote(text, at).map_or(text.len(), |n| n + 1))),
-        b'[' | b'{' if named => Some((from, closing_bracket(text, at))),
-        _ => None,
-    }
-}
-
-/// The place behind the bracket that closes the one at `start`; the end of the text if none does.
-fn closing_bracket(text: &str, start: usize) -> usize {
-    let bytes = text.as_bytes();
-    let (mut depth, mut at) = (0usize, start);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' | b'\'' => at = body::closing_quote(text, at).unwrap_or(text.len()),
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            break;
-        }
-    }
-    at.min(text.len())
-}
-
-fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// The word that begins at `at`.
-fn word_at(text: &str, at: usize) -> &str {
+pub(super) fn word_at(text: &str, at: usize) -> &str {
     let rest = text.get(at..).unwrap_or("");
     let end = rest.bytes().position(|b| !is_word(b)).unwrap_or(rest.len());
     rest.get(..end).unwrap_or("")
@@ -440,6 +346,7 @@ mod tests {
         for message in [
             "",
             "I got a rate limit 429",
+            "user 429 not found",
             "500 tokens are too many",
             "used 429 of 500",
             "limit: 500 requests",
@@ -505,26 +412,6 @@ mod tests {
         }
         for message in ["status = ok", "code = 5", "THE SERVER", "Unavailable"] {
             assert_eq!(mine(message).grpc, None, "{message}");
-        }
-    }
-
-    #[test]
-    fn the_request_is_taken_out_of_the_text() {
-        for message in [
-            r#"400 {"error":{"message":"bad"},"messages":[{"role":"user","content":"overloaded \"x\""}]}"#,
-            "Error code: 400 - {'error': {'message': \"messages.0: text 'it's overloaded'\"}}",
-            "1 validation error\n  [type=x, input_value='overloaded', input_type=str]",
-            "1 validation error\n  [type=x, input_value=[{'a': 'overloaded'}], input_type=list]",
-            r#"{"error":"{\"input\":\"overloaded\",\"code\":1}"}"#,
-            "{'prompt': 'never closed, overloaded",
-            "prompt=\"overloaded\" refused",
-        ] {
-            assert!(!mine(message).text.contains("overloaded"), "{message} → {}", mine(message).text);
-        }
-        for message in
-            ["prompt is too long", "Invalid 'input': overloaded", "`inputs` overloaded", "the content was overloaded", "input overloaded"]
-        {
-            assert_eq!(mine(message).text, message.to_ascii_lowercase());
         }
     }
 

@@ -8,6 +8,7 @@
 mod body;
 mod clues;
 mod codes;
+mod echo;
 mod exceptions;
 mod grpc;
 mod http;
@@ -175,7 +176,9 @@ impl ErrorFact {
 }
 
 /// What one span, with its exception events, says about a failure. Of several events the last one counts; children do not.
-#[derive(Clone, Debug, Default)]
+// Not `Debug` in the program: messages must not get into a log by accident.
+#[derive(Clone, Default)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Evidence<'a> {
     /// The span status is ERROR.
     pub status_error: bool,
@@ -261,7 +264,7 @@ impl<'a> Evidence<'a> {
     pub fn finish_of_exception(&self) -> Option<Finish> {
         let names = [self.exception_type, self.error_type.as_deref(), self.error_class];
         names.into_iter().flatten().find_map(|name| match exceptions::bare(name) {
-            "LengthFinishReasonError" => Some(Finish::Length),
+            "LengthFinishReasonError" | "MaxTokensReachedException" | "IncompleteOutputException" => Some(Finish::Length),
             "ContentFilterFinishReasonError" => Some(Finish::ContentFilter),
             _ => None,
         })
@@ -280,6 +283,18 @@ pub fn classify(evidence: &Evidence<'_>, rules: &Rules) -> Option<ErrorFact> {
     }
     let clues = Clues::gather(evidence);
     Some(rules.decide(evidence, &clues, || weigh(evidence, &clues)))
+}
+
+/// The value for `error.type` on a failed span that has none: the provider's code, else the exception's name, else the
+/// reason. Codes and names out of a message are taken only when the tables know them, so no text of a message gets in.
+pub fn error_type(evidence: &Evidence<'_>, fact: &ErrorFact) -> Cow<'static, str> {
+    let clues = Clues::gather(evidence);
+    let code = clues.codes.iter().find(|c| codes::lookup(c).is_some()).cloned();
+    let is_name = |n: &&str| n.len() <= 64 && n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let given = || [evidence.exception_type, evidence.error_class].into_iter().flatten().filter(|n| !exceptions::says_nothing(n));
+    let name = || given().map(exceptions::bare).find(is_name).map(str::to_owned);
+    let mined = || clues.names.iter().map(|n| exceptions::bare(n)).find(|n| exceptions::is_exact(n)).map(str::to_owned);
+    code.or_else(name).or_else(mined).map_or(Cow::Borrowed(fact.reason.as_str()), Cow::Owned)
 }
 
 /// The tables' verdict, with what only concerns the class.

@@ -591,6 +591,78 @@ fn other_sdks_are_understood() {
 }
 
 #[test]
+fn the_error_type_is_a_code_a_name_or_the_reason() {
+    let named = |evidence: &Evidence<'_>| error_type(evidence, &fact(evidence)).into_owned();
+    assert_eq!(named(&said("Error code: 429 - {'error': {'type': 'tokens', 'code': 'rate_limit_exceeded'}}")), "rate_limit_exceeded");
+    assert_eq!(named(&thrown("openai.APITimeoutError", "Request timed out.")), "APITimeoutError");
+    assert_eq!(named(&said("rate limited")), "rate_limit");
+    assert_eq!(named(&thrown("acme.QuotaOfAcmeError", "x")), "QuotaOfAcmeError");
+    assert_eq!(named(&thrown("Exception", "AcmeError: x")), "unknown");
+    assert_eq!(named(&thrown("not a name at all!", "x")), "not");
+}
+
+#[test]
+fn providers_say_the_same_in_many_ways() {
+    for (message, reason) in [
+        (
+            "Error code: 400 - {'error': {'message': 'You have reached your specified API usage limits. You will regain access on 2026-01-01.', 'type': 'invalid_request_error'}}",
+            Reason::QuotaExhausted,
+        ),
+        (
+            "Error code: 429 - {'error': {'code': '429', 'message': 'Requests to the ChatCompletions_Create Operation have exceeded token rate limit. Please retry after 2 seconds.'}}",
+            Reason::RateLimit,
+        ),
+        (
+            "Error code: 402 - {'error': {'message': 'Insufficient Balance', 'type': 'unknown_error', 'code': 'invalid_request_error'}}",
+            Reason::QuotaExhausted,
+        ),
+        (
+            "Error code: 400 - {'error': {'message': \"Unsupported value: 'temperature' does not support 0.2\", 'type': 'invalid_request_error', 'code': 'unsupported_value'}}",
+            Reason::InvalidRequest,
+        ),
+        (
+            "Error code: 400 - {'error': {'message': 'max_tokens is too large: 5000. This model supports at most 4096 completion tokens', 'type': 'invalid_request_error'}}",
+            Reason::InvalidRequest,
+        ),
+        (
+            "Error code: 400 - {'error': {'type': 'invalid_request_error', 'message': 'input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000'}}",
+            Reason::ContextLength,
+        ),
+        ("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens", Reason::ContextLength),
+        (
+            "Error code: 400 - {'error': {'message': 'Output blocked by content filtering policy', 'type': 'invalid_request_error'}}",
+            Reason::ContentPolicy,
+        ),
+        (
+            "Error code: 400 - {'code': 'Client specified an invalid argument', 'error': \"This model's maximum prompt length is 131072 but the request contains 537812 tokens.\"}",
+            Reason::ContextLength,
+        ),
+        (
+            "An error occurred (ValidationException) when calling the Converse operation: The model returned the following errors: Input Tokens Exceeded: Number of input tokens exceeds maximum length.",
+            Reason::ContextLength,
+        ),
+        ("Post \"https://api.x.com/v1\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", Reason::Timeout),
+        ("dial tcp: lookup api.x.com: no such host", Reason::Connection),
+        ("Post \"https://api.x.com/v1\": EOF", Reason::Connection),
+        ("HTTP error! status: 429", Reason::RateLimit),
+        ("upstream request timeout", Reason::Timeout),
+        ("This request requires more credits, or fewer max_tokens.", Reason::QuotaExhausted),
+        ("503 status code (no body)", Reason::Overloaded),
+        (
+            "[{'error': {'code': 503, 'message': 'The model is overloaded. Please try again later.', 'status': 'UNAVAILABLE'}}]",
+            Reason::Overloaded,
+        ),
+        ("BadRequestError: OpenAIException - Error code: 400 - {'error': {'code': 'context_length_exceeded'}}", Reason::ContextLength),
+        (
+            "{\"error\":{\"message\":\"Provider returned error\",\"code\":429,\"metadata\":{\"raw\":\"{\\\"error\\\":{\\\"code\\\":\\\"insufficient_quota\\\"}}\"}}}",
+            Reason::QuotaExhausted,
+        ),
+    ] {
+        means(&said(message), reason);
+    }
+}
+
+#[test]
 fn the_best_message_is_not_always_the_first() {
     let evidence = Evidence {
         exception_message: Some("it broke"),

@@ -73,8 +73,13 @@ fn openai(body: &[u8]) -> bool {
     body.windows(8).any(|w| w == b"T3BlbkFJ")
 }
 fn mixed(body: &[u8]) -> bool {
+    // Words joined by dashes are a class or a package, whatever digits and capitals they have.
+    let long = body.split(|b| matches!(b, b'-' | b'_')).any(|part| part.len() >= 16);
     openai(body)
-        || (body.iter().any(u8::is_ascii_digit) && body.iter().any(u8::is_ascii_uppercase) && body.iter().any(u8::is_ascii_lowercase))
+        || (long
+            && body.iter().any(u8::is_ascii_digit)
+            && body.iter().any(u8::is_ascii_uppercase)
+            && body.iter().any(u8::is_ascii_lowercase))
 }
 fn digit(body: &[u8]) -> bool {
     body.iter().any(u8::is_ascii_digit)
@@ -241,6 +246,7 @@ fn azure_client(text: &Text<'_>, at: usize, out: &mut Out<'_>) {
     let Some(start) = at.checked_sub(4) else { return };
     let class = |b: u8| is_base64url(b) || matches!(b, b'.' | b'~');
     let end = text.run(at + 2, 40, class);
+    let end = end - usize::from(text.before(end) == b'.');
     let head = text.slice(start, at);
     if head.iter().all(|&b| class(b)) && (31..=34).contains(&(end - at - 2)) && !is_word(text.before(start)) {
         out.secret(text, Kind::ApiKey, "azure_client_secret", start, end);
@@ -336,6 +342,7 @@ mod tests {
     fn classes_packages_and_public_keys_stay() {
         for text in [
             "sk-spinner-pulse-container-large at line 570",
+            ".sk-loading-dots-container-32px-Primary-Blue",
             "pk-lf-01234567-89ab-cdef-0123-456789abcdef",
             "pk_live_0123456789abcdef",
             "risk-assessment-of-the-2024-Budget-proposal",

@@ -19,6 +19,8 @@ pub(super) const DETECTOR_SCHEME: Detector = Detector { probe: Probe::Window(sch
 const NAME: usize = 48;
 /// Lengths of a password.
 const VALUE: std::ops::RangeInclusive<usize> = 6..=128;
+/// Bytes in which a password, of up to four each per character, ends.
+const PASSWORD_BYTES: usize = 4 * 128 + 1;
 /// Longest named key.
 const KEY_VALUE: usize = 512;
 /// Longest credential of an `Authorization` header.
@@ -30,7 +32,7 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 );
 
 fn windows() -> Vec<[Set; 3]> {
-    // passWOrd/passwd, pwd, passphrase, secret, key, token.
+    // password and passwd, pwd, passphrase, secret, key, token.
     [b"ssw", b"pwd", b"sph", b"ecr", b"key", b"oke"].map(Set::letters).to_vec()
 }
 
@@ -94,7 +96,12 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     let end = text.run(at, NAME, |b| is_word(b) || b == b'-');
     let Some(named) = named(text.slice(start, end)) else { return end };
     let Some((from, written)) = operator(text, end) else { return end };
-    let (from, to, written) = value(text, from, written);
+    // One byte past the longest value tells that it is none.
+    let limit = if named == Named::Password { PASSWORD_BYTES } else { KEY_VALUE };
+    let (from, to, written) = value(text, from, written, limit);
+    if to - from >= limit {
+        return to;
+    }
     judge(text, named, from, to, written, out);
     end
 }
@@ -104,6 +111,13 @@ pub(crate) fn keyed(text: &Text<'_>, out: &mut Out<'_>) {
     let Some(key) = text.key else { return };
     // The last part of a dotted attribute key is the name.
     let name = key.rsplit('.').next().unwrap_or(key);
+    // Most keys are none of these, and every string of a document comes here: three letters tell.
+    let tail = name.as_bytes().last_chunk::<3>();
+    if !tail
+        .is_some_and(|tail| [b"ord", b"pwd", b"swd", b"ase", b"ret", b"key", b"ken"].iter().any(|end| tail.eq_ignore_ascii_case(&end[..])))
+    {
+        return;
+    }
     if let Some(named) = named(name.as_bytes()) {
         let trimmed = text.str.trim();
         let from = text.str.len() - text.str.trim_start().len();
@@ -153,12 +167,12 @@ fn operator(text: &Text<'_>, end: usize) -> Option<(usize, Written)> {
 }
 
 /// The value from there on: its range, and whether quotes held it.
-fn value(text: &Text<'_>, from: usize, written: Written) -> (usize, usize, Written) {
+fn value(text: &Text<'_>, from: usize, written: Written, limit: usize) -> (usize, usize, Written) {
     let quote_at = if text.at(from) == b'\\' && matches!(text.at(from + 1), b'"' | b'\'') { from + 1 } else { from };
     let quote = text.at(quote_at);
     if matches!(quote, b'"' | b'\'' | b'`') {
         let start = quote_at + 1;
-        let end = text.run(start, KEY_VALUE, |b| b != quote && b != b'\n');
+        let end = text.run(start, limit, |b| b != quote && b != b'\n');
         let closed = text.at(end) == quote || text.cut;
         let end = if quote_at > from && text.before(end) == b'\\' { end - 1 } else { end };
         let spaced = text.slice(start, end).iter().any(u8::is_ascii_whitespace);
@@ -166,8 +180,8 @@ fn value(text: &Text<'_>, from: usize, written: Written) -> (usize, usize, Writt
     }
     let mut depth = 0usize;
     let mut end = from;
-    let limit = text.run(from, KEY_VALUE, |b| !b.is_ascii_whitespace() && !matches!(b, b',' | b';' | b'&' | b'"' | b'\'' | 0));
-    for (place, &b) in text.slice(from, limit).iter().enumerate() {
+    let stop = text.run(from, limit, |b| !b.is_ascii_whitespace() && !matches!(b, b',' | b';' | b'&' | b'"' | b'\'' | 0));
+    for (place, &b) in text.slice(from, stop).iter().enumerate() {
         match b {
             b'(' | b'[' | b'{' | b'<' => depth += 1,
             b')' | b']' | b'}' | b'>' => match depth.checked_sub(1) {

@@ -25,8 +25,11 @@ fn find(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     } else {
         None
     };
-    let Some(end) = end else { return };
+    let Some(end) = end.or_else(|| last_groups(text, number)) else { return };
     if !text.stands_alone(start, end) {
+        return;
+    }
+    if number.sep_after(0) == b' ' && solid == 4 && in_table(text, start, end) && text.context(start, end) & context::CARD == 0 {
         return;
     }
     match valid(text.slice(start, end)) {
@@ -35,6 +38,20 @@ fn find(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         _ if text.cut && end == text.bytes.len() && cut_short(text.slice(start, end)) => out.found(text, Kind::CreditCard, start, end),
         _ => {}
     }
+}
+
+/// A row of numbers goes on before or behind; what stands behind a card is an expiry or a code of two or three digits.
+fn in_table(text: &Text<'_>, start: usize, end: usize) -> bool {
+    let digits_before = text.before(start) == b' ' && start.checked_sub(2).is_some_and(|far| text.at(far).is_ascii_digit());
+    let after = if text.at(end) == b' ' { text.run(end + 1, 5, |b| b.is_ascii_digit()) - end - 1 } else { 0 };
+    digits_before || !matches!(after, 0 | 2 | 3) || (after == 3 && text.at(end + 4) == b' ' && text.at(end + 5).is_ascii_digit())
+}
+
+/// The end of groups of four that the end of the text cut off.
+fn last_groups(text: &Text<'_>, number: &Number) -> Option<usize> {
+    let last = number.len().checked_sub(1).filter(|&last| text.cut && last > 0)?;
+    let same = (0..last).all(|group| number.digits_in(group) == 4 && number.sep_after(group) == number.sep_after(0));
+    number.end_of(last).filter(|&end| same && end == text.bytes.len() && matches!(number.sep_after(0), b' ' | b'-'))
 }
 
 /// Whether bytes, separators aside, are a card number; [`Verdict::WithContext`] where the range is shared with other numbers.
@@ -122,9 +139,17 @@ mod tests {
             "4444444444444444",
             "9111111111111111",
             "1763635200000",
+            "8411 4111 1111 1111 1111",
+            "4111 1111 1111 1111 8060",
         ] {
             none(text);
         }
+    }
+
+    #[test]
+    fn an_expiry_and_a_code_may_follow() {
+        assert_eq!(found("4111 1111 1111 1111 12/27 123"), [(CreditCard, "4111 1111 1111 1111")]);
+        assert_eq!(found("card 4111 1111 1111 1111 8060"), [(CreditCard, "4111 1111 1111 1111")]);
     }
 
     #[test]

@@ -24,11 +24,18 @@ fn windows() -> Vec<[Set; 3]> {
 
 fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     let (at, after) = if text.at(at) == b'@' { (at, at + 1) } else { (at.saturating_sub(1), at + 2) };
-    if let (Some(start), Some(end)) = (local(text, at), domain(text, after, at))
+    let (prev, next) = (text.before(at), text.at(after));
+    if !(prev > b' ' && prev != b'@' && (next.is_ascii_alphanumeric() || next >= 0x80)) {
+        return at + 1;
+    }
+    if let Some(start) = local(text, at)
+        && let Some(end) = domain(text, after, at)
         && end - start <= WHOLE
         && !retina_file(text, after, end)
         && !in_url(text, start)
     {
+        // `_bob@example.org_` is written to stand out.
+        let start = start + usize::from(text.at(end) == b'_' && text.at(start) == b'_' && start + 1 < at);
         out.found(text, Kind::Email, start, end);
     }
     at + 1
@@ -117,7 +124,11 @@ fn domain(text: &Text<'_>, from: usize, at: usize) -> Option<usize> {
             break;
         }
         let stop = text.run_back(end, 63, |b| b == b'-');
-        if label > from && is_tld(text.str.get(label..stop)?) && !calls(text, stop) && c != '_' {
+        if label > from
+            && is_tld(text.str.get(label..stop)?)
+            && !calls(text, stop)
+            && !(c == '_' && text.at(place + 1).is_ascii_alphanumeric())
+        {
             good = Some(stop);
         }
         if text.cut && place == text.bytes.len() && label > from {
@@ -176,7 +187,9 @@ fn is_unspaced(c: char) -> bool {
 }
 
 fn is_tld(label: &str) -> bool {
-    if label.is_ascii() {
+    if label.len() < 2 {
+        false
+    } else if label.is_ascii() {
         let mut lower = [0u8; 63];
         let Some(slot) = lower.get_mut(..label.len()) else { return false };
         slot.copy_from_slice(label.as_bytes());
@@ -208,6 +221,7 @@ mod tests {
             ("jörg@müller.de", "jörg@müller.de"),
             ("用户@例子.公司", "用户@例子.公司"),
             ("bob@example.org.", "bob@example.org"),
+            ("_bob@example.org_", "bob@example.org"),
             ("bob@example.org: hello", "bob@example.org"),
             ("o'brien@example.ie", "o'brien@example.ie"),
             ("JANE@EXAMPLE.COM", "JANE@EXAMPLE.COM"),
@@ -236,6 +250,7 @@ mod tests {
             "a..b@example.org",
             "bob@example.notatld",
             "bob@-x.org",
+            "bob@example.org_2",
             "^[\\w.+-]+@[\\w-]+\\.[a-z]{2,}$",
         ] {
             none(text);

@@ -16,6 +16,42 @@ pub(super) const DETECTOR_V6: Detector = Detector { probe: Probe::Window(windows
 const HEX: &[u8] = b"0123456789abcdefABCDEF";
 const HEX_OR_COLON: &[u8] = b"0123456789abcdefABCDEF:";
 
+/// Words, or ends of words, before a version.
+const VERSIONED: &[&[u8]] = &[
+    b"version",
+    b"ver",
+    b"release",
+    b"build",
+    b"upgrade",
+    b"firmware",
+    b"kernel",
+    b"revision",
+    b"driver",
+    b"sdk",
+    b"patch",
+    b"chrome",
+    b"edge",
+    b"firefox",
+];
+
+/// Words before the number of a part of a document.
+const NUMBERED: &[&[u8]] = &[
+    b"section",
+    b"sections",
+    b"sec",
+    b"clause",
+    b"chapter",
+    b"table",
+    b"figure",
+    b"fig",
+    b"appendix",
+    b"paragraph",
+    b"para",
+    b"article",
+    b"annex",
+    b"requirement",
+];
+
 fn windows() -> Vec<[Set; 3]> {
     vec![[Set::Of(HEX), Set::One(b':'), Set::Of(HEX_OR_COLON)], [Set::One(b':'), Set::One(b':'), Set::Of(HEX)]]
 }
@@ -71,6 +107,9 @@ fn is_private(address: IpAddr) -> bool {
 
 /// A version number: the word before it or the suffix behind it says so, or it follows a package and `@`.
 fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
+    if start == 0 && end == text.bytes.len() && text.key.is_some_and(is_version_key) {
+        return true;
+    }
     let far = start.checked_sub(1).map_or(0, |p| text.before(p));
     // `pkg@1.2.3.4`, `^1.2.3.4`, `Chrome/120.0.0.0`.
     if matches!(text.before(start), b'@' | b'/') && is_word(far) || matches!(text.before(start), b'^' | b'~') {
@@ -87,14 +126,7 @@ fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
         let word = text.slice(word_start, at);
         let is =
             |name: &[u8]| word.len() >= name.len() && word.get(word.len() - name.len()..).is_some_and(|w| w.eq_ignore_ascii_case(name));
-        if word.eq_ignore_ascii_case(b"v")
-            || is(b"version")
-            || word.eq_ignore_ascii_case(b"ver")
-            || is(b"release")
-            || is(b"build")
-            || is(b"upgrade")
-            || is(b"firmware")
-        {
+        if word.eq_ignore_ascii_case(b"v") || VERSIONED.iter().chain(NUMBERED).any(|name| is(name)) {
             return true;
         }
         // "from version 1.2.3.4 to 1.2.3.5": the sentence is still about versions.
@@ -107,6 +139,14 @@ fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
         at = word_start;
     }
     false
+}
+
+/// `app_version`, `telemetry.sdk.version`: what the key holds is no address.
+fn is_version_key(key: &str) -> bool {
+    let key = key.as_bytes();
+    [&b"version"[..], b"release", b"build", b"firmware"]
+        .iter()
+        .any(|end| key.len() >= end.len() && key.get(key.len() - end.len()..).is_some_and(|tail| tail.eq_ignore_ascii_case(end)))
 }
 
 /// One of the words within 40 bytes before.
@@ -189,7 +229,8 @@ fn plausible(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::redact::Kind::IpAddress;
-    use crate::redact::detectors::testing::{found, none};
+    use crate::redact::detectors::Limits;
+    use crate::redact::detectors::testing::{found, found_with, none};
 
     #[test]
     fn addresses_are_found_without_port_and_brackets() {
@@ -211,6 +252,13 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_a_version_tells() {
+        let limits = Limits::default();
+        assert!(found_with("5.15.0.91", Some("app_version"), &limits).is_empty());
+        assert_eq!(found_with("5.15.0.91", Some("host"), &limits), [(IpAddress, "5.15.0.91")]);
+    }
+
+    #[test]
     fn special_addresses_versions_times_and_code_stay() {
         for text in [
             "bind 0.0.0.0:4317",
@@ -225,6 +273,8 @@ mod tests {
             "Upgrade from v18.20.85.0 to 18.20.86.1",
             "Upgrade from 18.20.85.0 to 18.20.86.1",
             "pkg@1.2.3.4",
+            "see section 3.4.8.1",
+            "Linux kernel 5.15.0.91",
             "1.2.3.4-rc1",
             "1.2.3.4.5",
             "1.02.3.4",

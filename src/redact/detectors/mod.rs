@@ -208,17 +208,34 @@ impl Number {
         if self.digits_in(0) == len { self.end_of(0) } else { None }
     }
 
-    /// Whether there are enough digits for any type: a lone "7" or "2024" is most of what there is.
+    /// Whether the groups are those of any type: a lone "7" or "2024" is most of what there is.
     pub(crate) fn could_matter(&self, text: &Text<'_>) -> bool {
-        let total: usize = (0..self.len).map(|group| self.digits_in(group)).sum();
-        if self.len > 1 && (total >= 6 || (self.len >= 4 && self.sep_after(0) == b'.')) || total >= 6 || text.before(self.start) == b'(' {
+        let (first, second, third, sep) = (self.digits_in(0), self.digits_in(1), self.digits_in(2), self.sep_after(0));
+        let grouped = match (first, sep) {
+            (_, 0) => false,
+            // Only Aadhaar has colons; with other lengths it is the time of day.
+            (4, b':') => second == 4 && third == 4,
+            (_, b':') => false,
+            // A dotted quad.
+            (1..=3, b'.') if self.len >= 4 => true,
+            // A number of France, one of North America with its 1, a date.
+            (1, _) => {
+                (second == 2 && third == 2 && self.digits_in(3) == 2)
+                    || (second == 3 && third == 3)
+                    || third == 4
+                    || second == 9
+                    || second == 10
+            }
+            _ => second >= 2 || third >= 4,
+        };
+        if grouped || first >= 6 || text.before(self.start) == b'(' {
             return true;
         }
-        // What is left are dates with a month in words or signs: "12 May 1980", "1980年5月12日".
-        let tail = self.end_of(0).map(|end| text.slice(end, (end + 24).min(text.bytes.len()))).unwrap_or_default();
-        match self.digits_in(0) {
-            1 | 2 => tail.windows(2).any(|pair| pair == b"19" || pair == b"20"),
-            4 => tail.first().is_some_and(|b| *b >= 0x80),
+        // What is left are dates with a month in words or signs: "12 May 1980", "May 12, 1980", "1980年5月12日".
+        let end = self.end_of(0).unwrap_or(self.start);
+        match first {
+            1 | 2 => day_in_date(text, end),
+            4 => text.at(end) >= 0x80,
             _ => false,
         }
     }
@@ -226,6 +243,24 @@ impl Number {
     fn group(&self, at: usize) -> Option<&Group> {
         if at < self.len { self.groups.get(at) } else { None }
     }
+}
+
+/// Whether a year follows a day, as in "May 12, 1980", or a word and digits do, as in "12 May 1980" and "12 de mayo de 1980".
+fn day_in_date(text: &Text<'_>, day_end: usize) -> bool {
+    let suffix = [&b"st"[..], b"nd", b"rd", b"th", b"er"].iter().any(|suffix| text.starts_with(day_end, suffix));
+    let day_end = day_end + 2 * usize::from(suffix);
+    let at = text.run(day_end, 3, |b| matches!(b, b' ' | b'.' | b'-' | b','));
+    if at == day_end {
+        return false;
+    }
+    if text.at(at).is_ascii_digit() {
+        return true;
+    }
+    let end = text.run(at, 16, |b| b.is_ascii_alphabetic() || b >= 0x80);
+    let next = text.run(end, 3, |b| matches!(b, b' ' | b'.' | b',' | b'-'));
+    let word = text.slice(at, end);
+    word.len() >= 2
+        && (text.at(next).is_ascii_digit() || [&b"de"[..], b"of", b"del", b"di"].contains(&word) || text.starts_with_nocase(next, b"de "))
 }
 
 /// What the config wants of each type.

@@ -21,10 +21,10 @@ fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         if (6..=17).contains(&solid) && !is_epoch(text.slice(start, first)) {
             out.found_in_context(text, Kind::BankAccount, start, first, false);
         }
-        if (8..=9).contains(&solid) {
+        if (6..=9).contains(&solid) {
             out.found_in_context(text, Kind::Passport, start, first, false);
         }
-        if (7..=14).contains(&solid) {
+        if (6..=20).contains(&solid) {
             out.found_in_context(text, Kind::DriverLicense, start, first, false);
         }
     }
@@ -91,7 +91,7 @@ fn licence_with_signs(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
     let parts = || value.split(|b| *b == b'-');
     let years = parts().all(|part| part.len() == 4 && (part.starts_with(b"19") || part.starts_with(b"20")));
     let shaped = value.contains(&b'-') && parts().all(|part| !part.is_empty()) && parts().count() <= 5;
-    if shaped && (5..=20).contains(&value.len()) && digits >= 6 && !years && !is_date(value) && text.stands_alone(start, end) {
+    if shaped && (5..=20).contains(&value.len()) && digits >= 5 && !years && !is_date(value) && text.stands_alone(start, end) {
         out.found_in_context(text, Kind::DriverLicense, start, end, false);
     }
 }

@@ -73,10 +73,17 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     for len in (1..=dialled.len).rev() {
         let (end, count) = dialled.ends.get(len - 1).copied().unwrap_or_default();
         let needed = dialled.needed(count);
-        if needed != 0 && text.stands_alone(start, end) && text.context(start, end) & needed != 0 {
+        if needed != 0 && text.stands_alone(start, end) && speaks_of_phones(text.context(start, end), needed) {
             return out.found_in_context(text, Kind::Phone, start, end, false);
         }
     }
+}
+
+/// Whether the words nearby are about telephones: "number" alone is, unless it is the number of something else.
+fn speaks_of_phones(context: u64, needed: u64) -> bool {
+    // "my number" is Japan's word too.
+    let others = context & !(context::PHONE_MAYBE | context::MY_NUMBER);
+    context & needed & context::PHONE != 0 || (context & needed != 0 && others == 0)
 }
 
 /// The printed North American forms, which need no word nearby.
@@ -305,6 +312,11 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_mine_is_one_to_call() {
+        assert_eq!(found("my number is 909 652 0327"), [(Phone, "909 652 0327")]);
+    }
+
+    #[test]
     fn other_numbers_stay() {
         for text in [
             "111-555-0132",
@@ -320,6 +332,7 @@ mod tests {
             "415-555-0132-7",
             "ts=1564708507",
             "order number 95522518",
+            "routing number 0213139512",
             "lat -74.212034, lon -138.979555",
         ] {
             none(text);

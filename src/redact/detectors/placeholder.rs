@@ -128,6 +128,14 @@ fn is_code(bytes: &[u8]) -> bool {
     }
     match bytes.get(name) {
         Some(b'(' | b'[') => true,
+        Some(b'.')
+            if bytes
+                .iter()
+                .position(|&b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')))
+                .is_some_and(|at| bytes.get(at) == Some(&b'(')) =>
+        {
+            true
+        }
         Some(b'.') => bytes.get(name + 1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_') && !bytes.iter().any(u8::is_ascii_digit),
         Some(b'-') => bytes.get(name + 1) == Some(&b'>'),
         _ => false,
@@ -172,7 +180,7 @@ mod tests {
         ] {
             assert!(is_placeholder(value, Written::Quoted), "{value}");
         }
-        for value in ["get_secret(x", "settings.db_pass", "db_password", "cfg[0]"] {
+        for value in ["get_secret(x", "secrets.token_hex(16)", "settings.db_pass", "db_password", "cfg[0]"] {
             assert!(is_placeholder(value, Written::Assigned), "{value}");
         }
         assert!(is_placeholder("nobody", Written::Said));
