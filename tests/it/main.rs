@@ -1,6 +1,9 @@
 //! Every integration test, in one binary: linking costs more than running.
 
+mod admin;
+mod canary;
 mod check;
+mod commands;
 mod corpus;
 mod enrich;
 mod hostile;
