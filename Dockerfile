@@ -6,8 +6,8 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates g++ make \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Cargo.toml Cargo.lock build.rs ./
-COPY proto proto
+COPY Cargo.toml Cargo.lock ./
+# Cargo wants every target of the manifest to be there, also those that are not built.
 COPY benches benches
 COPY tests/it/main.rs tests/it/main.rs
 COPY src src

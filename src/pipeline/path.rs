@@ -182,7 +182,10 @@ impl Path {
             meters.status(sampler.status());
         }
         let (kept, dropped) = (self.outcome.kept_items(), self.outcome.dropped_items());
-        let Redaction { batches, found, blocked } = self.redact.apply(&self.outcome.kept);
+        let Redaction { batches, found, blocked, tracestates_left } = self.redact.apply(&self.outcome.kept);
+        if let Some(Sampling { meters, .. }) = &self.sampling {
+            meters.tracestates_left(tracestates_left);
+        }
         let decided = std::mem::take(&mut self.outcome.decisions);
         self.outcome.clear();
         let report = ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };

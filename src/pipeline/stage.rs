@@ -10,7 +10,7 @@ use crate::pipeline::machine;
 use crate::pipeline::path::Common;
 use crate::pipeline::plan::{LabelRules, Plan};
 use crate::pipeline::shard::{Order, Shard, Shared};
-use crate::receive::{Busy, Intake, Opened, Receivers};
+use crate::receive::{self, Busy, Intake, Opened, Receivers, Tokens};
 use crate::redact;
 use crate::sample::Decisions;
 use crate::telemetry::Telemetry;
@@ -64,6 +64,9 @@ pub struct Running {
     shards: Vec<JoinHandle<()>>,
     receivers: JoinHandle<()>,
     labels: LabelRules,
+    tokens: Tokens,
+    /// As it was at the start: where to listen cannot change without a restart.
+    listening: receive::Config,
     stop_receiving: CancellationToken,
     stop_admin: CancellationToken,
     admin: JoinHandle<()>,
@@ -129,6 +132,7 @@ impl Running {
                 warn!(target: "live", %error, "the admin port stopped");
             }
         });
+        let tokens = receivers.tokens();
         let receivers = tokio::spawn(receivers.serve(stop_receiving.clone()));
         status.serving();
         Ok(Running {
@@ -140,6 +144,8 @@ impl Running {
             shards,
             receivers,
             labels,
+            tokens,
+            listening: file.receivers.clone(),
             stop_receiving,
             stop_admin,
             admin,
@@ -176,6 +182,10 @@ impl Running {
         let plan = Arc::new(plan);
         self.forward.reload(&file.exporters)?;
         self.labels.replace(plan.redactor.clone());
+        self.tokens.replace(&file.receivers.otlp.auth.bearer_tokens);
+        if file.receivers.otlp.protocols != self.listening.otlp.protocols {
+            warn!(target: "config", "receivers.otlp.protocols has changed: that takes a restart");
+        }
         self.telemetry.budget.set_limit(machine::memory_limit(file.service.memory.limit));
         for orders in self.entrance.orders.iter() {
             // A shard that is gone has nothing to reload.

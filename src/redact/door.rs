@@ -36,6 +36,8 @@ pub struct Redaction {
     pub found: Vec<(Option<TraceId>, Findings)>,
     /// Items that could not be redacted and were held back.
     pub blocked: u64,
+    /// Spans whose tracestate had to stay as it was, because the new one would be too long.
+    pub tracestates_left: u64,
 }
 
 impl Redact {
@@ -72,8 +74,8 @@ impl Redact {
                     self.scratch.clear();
                     self.scratch.extend_from_slice(item.extra());
                     if signal == Signal::Traces {
-                        // A tracestate that cannot be changed stays as it is; the sampler has counted it.
-                        let _ = trace.stamp.write(index, &span::read(item.body(), |_| {}, |_| {}), &mut self.scratch);
+                        let left = trace.stamp.write(index, &span::read(item.body(), |_| {}, |_| {}), &mut self.scratch);
+                        out.tracestates_left += u64::from(left.is_err());
                     }
                     out.blocked += u64::from(!self.push(&mut batch, item, &mut findings));
                 }

@@ -174,7 +174,7 @@ impl Default for DropHold {
 pub enum LateKeep {
     /// It is kept, and what follows it.
     Partial,
-    /// A dropped trace stays dropped, even while its body is held; a lost error is counted.
+    /// A dropped trace stays dropped, so its body is not held either; a lost error is counted.
     Off,
 }
 

@@ -62,8 +62,8 @@ impl Deadlines {
         queued.chain(self.odd.peek().map(|entry| entry.0.due)).min()
     }
 
-    /// The next key whose deadline is not behind `now`, in the order of deadlines.
-    pub(super) fn pop(&mut self, now: Time) -> Option<Key> {
+    /// The next deadline that is not behind `now`, in order, and whose it is.
+    pub(super) fn pop(&mut self, now: Time) -> Option<(Time, Key)> {
         let queued = self.queues.iter().enumerate().filter_map(|(n, (_, queue))| queue.front().map(|entry| (*entry, Some(n))));
         let (entry, queue) = queued.chain(self.odd.peek().map(|entry| (entry.0, None))).min()?;
         if entry.due > now {
@@ -73,7 +73,7 @@ impl Deadlines {
             Some((_, queue)) => drop(queue.pop_front()),
             None => drop(self.odd.pop()),
         }
-        Some(entry.key)
+        Some((entry.due, entry.key))
     }
 
     fn entry(&mut self, due: Time, key: Key) -> Entry {
@@ -99,7 +99,7 @@ mod tests {
         due.after(25, 5, key(4));
         assert_eq!(due.next(), Some(15));
         assert_eq!(due.pop(14), None);
-        let order: Vec<u32> = std::iter::from_fn(|| due.pop(100)).map(|k| k.at).collect();
+        let order: Vec<u32> = std::iter::from_fn(|| due.pop(100)).map(|(_, key)| key.at).collect();
         assert_eq!(order, [2, 3, 1, 4]);
         assert_eq!(due.next(), None);
     }

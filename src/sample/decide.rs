@@ -4,10 +4,11 @@ use crate::enrich::facts::SpanFacts;
 use crate::sample::arena::NOWHERE;
 use crate::sample::config::{Mode, Record};
 use crate::sample::deadlines::{Key, NEVER};
+use crate::sample::expr::Evidence;
 use crate::sample::held::Held;
 use crate::sample::late::{DropEntry, KeepEntry};
 use crate::sample::outcome::{Decided, Decision, Kept, Outcome, Reason, Trigger};
-use crate::sample::policies::{Evidence, Verdict};
+use crate::sample::policies::Verdict;
 use crate::sample::sampler::{Sampler, nanos};
 use crate::sample::stamp::{Context, Detail, Moment, On, Probability, Stamp};
 use crate::sample::threshold::Threshold;
@@ -33,7 +34,7 @@ impl<S: Held> Sampler<S> {
 
     fn thresholds(&self, trace: &Trace) -> impl Iterator<Item = u64> {
         let states = self.items.iter(trace.items).filter(|(_, node)| !node.mark.log()).filter_map(|(_, node)| node.item());
-        states.filter_map(|item| crate::otlp::trace_state::read(item.trace_state()).ok().and_then(|ot| ot.threshold))
+        states.filter_map(|item| crate::otlp::trace_state::read(item.context().0).ok().and_then(|ot| ot.threshold))
     }
 
     fn largest_below(&self, trace: &Trace, randomness: u64) -> u64 {
@@ -49,7 +50,7 @@ impl<S: Held> Sampler<S> {
     /// Ends the wait of a pending trace, or the record of an open one.
     pub(super) fn decide(&mut self, key: Key, trigger: Trigger, out: &mut Outcome<S>) {
         match self.traces.get(key).map(|trace| (trace.state, trace.logs_only())) {
-            Some((State::Pending, true)) => self.let_logs_go(key, out),
+            Some((State::Pending, true)) => self.let_go(key, out),
             Some((State::Pending, false)) => {
                 if let Some((verdict, standing)) = self.judge(key, trigger, out) {
                     match verdict.decision {
@@ -87,7 +88,7 @@ impl<S: Held> Sampler<S> {
         if let Some(trace) = self.traces.get_mut(key) {
             let first_root = mark.root() && !trace.has_root();
             let before = trace.ot.disagree;
-            out.unparseable_tracestate += u64::from(!trace.ot.add(&span, first_root));
+            out.unparseable_tracestate += u64::from(!trace.ot.add(span.context().0, first_root));
             out.inconsistent_randomness += u64::from(trace.ot.disagree && !before);
         }
         self.arrive(key, facts, mark, NOWHERE);
@@ -126,7 +127,7 @@ impl<S: Held> Sampler<S> {
     }
 
     pub(super) fn count_contradiction(&self, span: &S, randomness: u64, out: &mut Outcome<S>) {
-        let own = crate::otlp::trace_state::read(span.trace_state()).ok().and_then(|ot| ot.threshold);
+        let own = crate::otlp::trace_state::read(span.context().0).ok().and_then(|ot| ot.threshold);
         out.inconsistent_threshold += u64::from(own.is_some_and(|threshold| randomness < threshold));
     }
 
@@ -149,7 +150,7 @@ impl<S: Held> Sampler<S> {
             trace_id: trace.id,
             decision: verdict.decision,
             policy: Arc::clone(&verdict.policy),
-            matched: verdict.matched.clone(),
+            matched: Arc::clone(&verdict.matched),
             reason: verdict.reason,
             trigger,
             threshold: Some(verdict.threshold.bits()),
@@ -164,7 +165,7 @@ impl<S: Held> Sampler<S> {
         });
         let standing = Standing {
             policy: Arc::clone(&verdict.policy),
-            matched: verdict.matched.clone(),
+            matched: Arc::clone(&verdict.matched),
             reason: verdict.reason,
             threshold: verdict.threshold,
             moment,
@@ -240,15 +241,22 @@ impl<S: Held> Sampler<S> {
         Some(Box::new(standing))
     }
 
-    /// A trace of log records only: nothing is known against them, and nothing is decided about spans that may still come.
-    fn let_logs_go(&mut self, key: Key, out: &mut Outcome<S>) {
+    /// Lets a pending trace go without a decision: it has only log records, of which nothing is known that speaks against them, or
+    /// sampling was switched off.
+    pub(super) fn let_go(&mut self, key: Key, out: &mut Outcome<S>) {
         let Some(mut trace) = self.traces.remove(key) else { return };
         self.index.remove(&trace.id);
         self.pending -= 1;
         self.pending_bytes -= trace.bytes;
-        let mut logs = Vec::with_capacity(trace.items.len as usize);
-        self.items.drain(&mut trace.items, |_, _, item| logs.push(item));
-        out.kept.push(Kept { spans: logs, stamp: Stamp::default(), keep_class: false, trace_id: Some(trace.id) });
+        trace.settle(&mut self.spare);
+        let (mut spans, mut logs) = (Vec::new(), Vec::new());
+        self.items.drain(&mut trace.items, |_, mark, item| if mark.log() { logs.push(item) } else { spans.push(item) });
+        for items in [spans, logs] {
+            if !items.is_empty() {
+                let keep_class = trace.class.is_some();
+                out.kept.push(Kept { spans: items, stamp: Stamp::default(), keep_class, trace_id: Some(trace.id) });
+            }
+        }
     }
 
     fn drop_trace(&mut self, key: Key, verdict: Verdict, standing: Standing, out: &mut Outcome<S>) {
@@ -343,7 +351,7 @@ pub(super) fn probability(config: &crate::sample::Config, threshold: Threshold, 
 fn detail(standing: &Standing, trigger: Trigger, config: &Arc<str>) -> Detail {
     Detail {
         policy: Arc::clone(&standing.policy),
-        matched: standing.matched.clone(),
+        matched: Arc::clone(&standing.matched),
         reason: standing.reason,
         trigger,
         moment: Some(standing.moment),

@@ -19,7 +19,7 @@ pub struct Answer {
     /// The policy that decided, or a reserved name.
     pub policy: Arc<str>,
     /// Every policy that matched.
-    pub matched: Vec<Arc<str>>,
+    pub matched: Arc<[Arc<str>]>,
     /// Why.
     pub reason: Reason,
     /// What ended the wait.
@@ -89,7 +89,7 @@ fn answer(decided: &Decided, at: Instant) -> Answer {
     Answer {
         decision: decided.decision,
         policy: Arc::clone(&decided.policy),
-        matched: decided.matched.clone(),
+        matched: Arc::clone(&decided.matched),
         reason: decided.reason,
         trigger: decided.trigger,
         threshold: decided.threshold,
@@ -111,7 +111,7 @@ mod tests {
             trace_id: TraceId::new(&[n; 16]).unwrap(),
             decision,
             policy: "p".into(),
-            matched: vec!["p".into()],
+            matched: ["p".into()].into(),
             reason: Reason::Policy,
             trigger: Trigger::Complete,
             threshold: Some(0),

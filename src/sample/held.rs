@@ -28,9 +28,10 @@ pub trait Held: Sized {
     /// Its plain fields; of a log record nothing is asked.
     fn view(&self) -> SpanView<'_>;
 
-    /// Its tracestate; empty where absent.
-    fn trace_state(&self) -> &[u8] {
-        self.view().trace_state
+    /// Its tracestate, empty where absent, and its flags.
+    fn context(&self) -> (&[u8], u32) {
+        let view = self.view();
+        (view.trace_state, view.flags)
     }
 
     /// Calls `visit` with every attribute: first those of the span, then of the resource, then of the scope.
@@ -52,15 +53,18 @@ impl Held for Item {
         span::read(self.body(), |_| {}, |_| {})
     }
 
-    fn trace_state(&self) -> &[u8] {
-        let mut state: &[u8] = &[];
+    // Asked of every span: one walk over its fields, none of which is entered.
+    fn context(&self) -> (&[u8], u32) {
+        let mut context: (&[u8], u32) = (&[], 0);
         for field in Fields::new(self.body()).chain(Fields::new(self.extra())) {
             // Of a singular field that stands twice the last one counts.
-            if let (3, Value::Len(text)) = (field.number, field.value) {
-                state = text;
+            match (field.number, field.value) {
+                (3, Value::Len(text)) => context.0 = text,
+                (16, Value::Fixed32(flags)) => context.1 = flags,
+                _ => {}
             }
         }
-        state
+        context
     }
 
     fn attributes(&self, visit: &mut dyn FnMut(Place, KeyValue<'_>)) {

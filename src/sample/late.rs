@@ -11,7 +11,7 @@ use crate::sample::deadlines::Key;
 use crate::sample::decide::probability;
 use crate::sample::held::Held;
 use crate::sample::outcome::{Decided, Decision, Outcome, Reason, Trigger};
-use crate::sample::sampler::Sampler;
+use crate::sample::sampler::{Sampler, stronger};
 use crate::sample::stamp::{Detail, Moment, On, Probability, Stamp};
 use crate::sample::threshold::{self, Threshold};
 use crate::sample::totals::{Mark, Totals};
@@ -43,7 +43,6 @@ pub(super) struct DropEntry {
 
 impl<S: Held> Sampler<S> {
     /// A span of a kept trace: it is kept.
-    #[expect(clippy::too_many_arguments, reason = "one call; a struct for it would be taken apart at once")]
     pub(super) fn follow_kept(&mut self, id: TraceId, entry: KeepEntry, age: u64, mark: Mark, span: S, out: &mut Outcome<S>) {
         out.late.forwarded += 1;
         out.late_ages.push(Duration::from_millis(age));
@@ -57,7 +56,7 @@ impl<S: Held> Sampler<S> {
         let detail = (bears || record == Record::All).then(|| {
             Box::new(Detail {
                 policy: Arc::clone(policy),
-                matched: Vec::new(),
+                matched: Arc::default(),
                 reason: entry.reason,
                 trigger: Trigger::Late,
                 moment: None,
@@ -73,7 +72,7 @@ impl<S: Held> Sampler<S> {
         };
         let marks = record != Record::None;
         let stamp = Stamp { probability: self.late_probability(entry.threshold), on, detail, late: marks, partial: marks && entry.partial };
-        match trace_state::read(span.trace_state()) {
+        match trace_state::read(span.context().0) {
             Ok(ot) => {
                 let randomness = ot.randomness.unwrap_or_else(|| threshold::randomness(id.bytes()));
                 out.inconsistent_threshold += u64::from(ot.threshold.is_some_and(|threshold| randomness < threshold));
@@ -84,19 +83,9 @@ impl<S: Held> Sampler<S> {
     }
 
     /// A span of a dropped trace whose body is gone.
-    #[expect(clippy::too_many_arguments, reason = "one call; a struct for it would be taken apart at once")]
-    pub(super) fn follow_dropped(
-        &mut self,
-        id: TraceId,
-        entry: DropEntry,
-        age: u64,
-        facts: &SpanFacts,
-        mark: Mark,
-        span: S,
-        out: &mut Outcome<S>,
-    ) {
+    pub(super) fn follow_dropped(&mut self, id: TraceId, entry: DropEntry, age: u64, facts: &SpanFacts, span: S, out: &mut Outcome<S>) {
         out.late_ages.push(Duration::from_millis(age));
-        let class = self.policies.keep_class(mark).filter(|_| !entry.settled);
+        let class = self.policies.keep_class(Mark::of(facts)).filter(|_| !entry.settled);
         if class.is_none() || self.policies.config.late_keep == LateKeep::Off {
             out.late.dropped += 1;
             out.dropped_spans += 1;
@@ -104,12 +93,12 @@ impl<S: Held> Sampler<S> {
             return;
         }
         out.late.partial += 1;
-        out.unparseable_tracestate += u64::from(trace_state::read(span.trace_state()).is_err());
+        out.unparseable_tracestate += u64::from(trace_state::read(span.context().0).is_err());
         let mut totals = Totals::default();
         totals.add(facts);
         let standing = self.late_standing(Moment { complete: false, spans: 1, wait_ms: 0 });
         let record = self.policies.config.record;
-        self.announce(id, &standing, true, Duration::ZERO, span.size() as u64, totals, out);
+        self.announce(id, &standing, true, span.size() as u64, totals, out);
         self.dropped.remove(id);
         let entry = KeepEntry {
             policy: self.intern(&standing.policy),
@@ -128,7 +117,7 @@ impl<S: Held> Sampler<S> {
         let detail = marks.then(|| {
             Box::new(Detail {
                 policy: standing.policy,
-                matched: Vec::new(),
+                matched: Arc::default(),
                 reason: Reason::LateKeep,
                 trigger: Trigger::Late,
                 moment: Some(standing.moment),
@@ -147,11 +136,11 @@ impl<S: Held> Sampler<S> {
         let decided = trace.timeout.saturating_sub(crate::sample::sampler::nanos(self.policies.config.drop_hold.window));
         out.late_ages.push(Duration::from_nanos(self.now.saturating_sub(decided)));
         let first_root = mark.root() && !trace.has_root();
-        out.unparseable_tracestate += u64::from(!trace.ot.add(&span, first_root));
+        out.unparseable_tracestate += u64::from(!trace.ot.add(span.context().0, first_root));
         let class = self.policies.keep_class(mark);
         let at = self.put(key, number(facts.span_id), number(facts.parent_id), mark, span, out);
         if let Some(trace) = self.traces.get_mut(key) {
-            trace.class = trace.class.or(class);
+            trace.class = stronger(trace.class, class);
             let _ = trace.absorb(facts, at, &self.items, &mut self.spare);
         }
         if class.is_some() {
@@ -169,7 +158,7 @@ impl<S: Held> Sampler<S> {
         let whole = !trace.lacks_a_parent(&self.items) && trace.has_root();
         let standing = self.late_standing(Moment { complete: whole, spans: totals.spans, wait_ms: wait / 1_000_000 });
         out.late.resurrected += 1;
-        self.announce(id, &standing, false, Duration::from_nanos(wait), bytes, totals, out);
+        self.announce(id, &standing, false, bytes, totals, out);
         self.leave_hold_books(key);
         let standing = self.release(key, standing, Trigger::Late, true, out);
         self.dropped.remove(id);
@@ -184,7 +173,7 @@ impl<S: Held> Sampler<S> {
     fn late_standing(&self, moment: Moment) -> Standing {
         Standing {
             policy: Arc::clone(self.policies.always_keep_name()),
-            matched: Vec::new(),
+            matched: Arc::default(),
             reason: Reason::LateKeep,
             threshold: Threshold::ALL,
             moment,
@@ -195,13 +184,12 @@ impl<S: Held> Sampler<S> {
     }
 
     /// Writes down that a drop became a keep.
-    #[expect(clippy::too_many_arguments, reason = "what a decision has to say")]
-    fn announce(&self, id: TraceId, standing: &Standing, partial: bool, wait: Duration, bytes: u64, totals: Totals, out: &mut Outcome<S>) {
+    fn announce(&self, id: TraceId, standing: &Standing, partial: bool, bytes: u64, totals: Totals, out: &mut Outcome<S>) {
         out.decisions.push(Decided {
             trace_id: id,
             decision: Decision::Keep,
             policy: Arc::clone(&standing.policy),
-            matched: Vec::new(),
+            matched: Arc::default(),
             reason: Reason::LateKeep,
             trigger: Trigger::Late,
             threshold: None,
@@ -211,7 +199,7 @@ impl<S: Held> Sampler<S> {
             reopened: false,
             spans: totals.spans,
             bytes,
-            wait,
+            wait: Duration::from_millis(standing.moment.wait_ms),
             totals,
         });
     }

@@ -8,7 +8,7 @@ use crate::sample::deadlines::{Key, NEVER};
 use crate::sample::held::Held;
 use crate::sample::outcome::{Outcome, Trigger};
 use crate::sample::policies::Policies;
-use crate::sample::sampler::{Sampler, nanos};
+use crate::sample::sampler::{Sampler, nanos, stronger};
 use crate::sample::trace::State;
 use std::sync::Arc;
 use std::time::Instant;
@@ -96,7 +96,8 @@ impl<S: Held> Sampler<S> {
         self.stopping = false;
     }
 
-    /// Goes over to other policies. Undecided traces stay and are judged by them; decisions that were made stand.
+    /// Goes over to other policies. Undecided traces stay and are judged by them; decisions that were made stand. Where sampling is
+    /// switched off, what is undecided leaves at once.
     pub fn reload(&mut self, policies: impl Into<Arc<Policies>>, now: Instant, out: &mut Outcome<S>) {
         self.catch_up(now, out);
         self.policies = policies.into();
@@ -104,6 +105,13 @@ impl<S: Held> Sampler<S> {
         self.resize_caches();
         let keys: Vec<Key> = self.arrivals.iter().copied().filter(|&key| self.waits(key)).collect();
         for key in keys {
+            if !self.policies.config.enabled {
+                match self.traces.get(key).map(|trace| trace.state) {
+                    Some(State::Open) => self.close(key),
+                    _ => self.let_go(key, out),
+                }
+                continue;
+            }
             self.look_again(key);
             let certain = self.traces.get(key).is_some_and(|t| t.state == State::Pending && !t.logs_only() && self.certain(t));
             if certain {
@@ -159,10 +167,10 @@ impl<S: Held> Sampler<S> {
             trace.class = None;
             for (_, node) in self.items.iter(trace.items).filter(|(_, node)| !node.mark.log()) {
                 let Some(item) = node.item() else { continue };
-                let view = item.view();
-                let seen = Seen { mark: node.mark, start: view.start, end: view.end };
+                let ((trace_state, flags), view) = (item.context(), item.view());
+                let seen = Seen { mark: node.mark, start: view.start, end: view.end, trace_state, flags };
                 self.policies.watch.see(&seen, item, &mut self.scratch, &mut trace.bits);
-                trace.class = trace.class.or(self.policies.keep_class(node.mark));
+                trace.class = stronger(trace.class, self.policies.keep_class(node.mark));
             }
         }
         let after = |since, wait| if since == NEVER { NEVER } else { u64::saturating_add(since, wait) };

@@ -181,7 +181,7 @@ impl Meters {
             by.bytes.record(decided.bytes as f64);
             by.wait.record(decided.wait.as_secs_f64());
         }
-        for name in &decided.matched {
+        for name in decided.matched.iter() {
             self.policy(name).matches.increment(1);
         }
         let (decision, reason) = (decided.decision, decided.reason);

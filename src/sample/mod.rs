@@ -15,8 +15,10 @@ pub mod samplers;
 pub mod threshold;
 
 mod arena;
+mod compile;
 mod deadlines;
 mod decide;
+mod expr;
 mod held;
 mod late;
 mod limits;

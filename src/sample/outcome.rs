@@ -148,7 +148,7 @@ pub struct Decided {
     /// The policy that decided, or a reserved name.
     pub policy: Arc<str>,
     /// Every policy that matched, in the order of the config.
-    pub matched: Vec<Arc<str>>,
+    pub matched: Arc<[Arc<str>]>,
     /// Why.
     pub reason: Reason,
     /// What ended the wait.

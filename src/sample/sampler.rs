@@ -13,7 +13,7 @@ use crate::sample::decide::ITEM_OVERHEAD;
 use crate::sample::held::Held;
 use crate::sample::late::{DropEntry, KeepEntry};
 use crate::sample::limits::Pressure;
-use crate::sample::outcome::{Outcome, Trigger};
+use crate::sample::outcome::{Outcome, Reason, Trigger};
 use crate::sample::policies::Policies;
 use crate::sample::remembered::{Recall, Remembered};
 use crate::sample::stamp::Stamp;
@@ -112,7 +112,7 @@ impl<S: Held> Sampler<S> {
             Some(&key) => key,
             None => match self.recall(id) {
                 Past::Kept(entry, age) => return self.follow_kept(id, entry, age, mark, span, out),
-                Past::Dropped(entry, age) => return self.follow_dropped(id, entry, age, facts, mark, span, out),
+                Past::Dropped(entry, age) => return self.follow_dropped(id, entry, age, facts, span, out),
                 Past::Forgotten => {
                     out.late.reopened += 1;
                     self.begin(id, true, out)
@@ -166,12 +166,16 @@ impl<S: Held> Sampler<S> {
 
     /// Does everything that is due.
     pub fn tick(&mut self, now: Instant, out: &mut Outcome<S>) {
-        self.advance(now);
-        self.run(self.now, out);
+        let now = self.time(now);
+        self.run(now, out);
+        self.now = now;
         self.kept.expire(self.millis());
         self.dropped.expire(self.millis());
         while self.arrivals.front().is_some_and(|&key| !self.waits(key)) {
             self.arrivals.pop_front();
+        }
+        while self.holds.front().is_some_and(|&key| self.traces.get(key).is_none()) {
+            self.holds.pop_front();
         }
     }
 
@@ -195,28 +199,31 @@ impl<S: Held> Sampler<S> {
         self.now / 1_000_000
     }
 
-    /// Time never goes back.
-    pub(super) fn advance(&mut self, now: Instant) {
-        let since = now.saturating_duration_since(self.epoch).as_nanos();
-        self.now = self.now.max(u64::try_from(since).unwrap_or(NEVER - 1));
-    }
-
     /// What was due before now is done first, even if nobody called in time: who is late must not change a decision.
     pub(super) fn catch_up(&mut self, now: Instant, out: &mut Outcome<S>) {
-        self.advance(now);
-        if self.due.next().is_some_and(|due| due < self.now) {
-            self.run(self.now - 1, out);
+        let now = self.time(now);
+        if self.due.next().is_some_and(|due| due < now) {
+            self.run(now - 1, out);
         }
+        self.now = now;
     }
 
+    /// An instant as a time of its own. Time never goes back.
+    fn time(&self, now: Instant) -> Time {
+        let since = now.saturating_duration_since(self.epoch).as_nanos();
+        u64::try_from(since).unwrap_or(NEVER - 1).max(self.now)
+    }
+
+    /// Does what is due up to a time, each thing as of its own deadline.
     fn run(&mut self, until: Time, out: &mut Outcome<S>) {
-        while let Some(key) = self.due.pop(until) {
+        while let Some((entered, key)) = self.due.pop(until) {
             let Some(trace) = self.traces.get(key) else { continue };
             let ((due, trigger), state) = (trace.due(), trace.state);
-            // It was put off, or this entry is of a deadline that no longer applies.
-            if due > until {
+            // It was put off, or this entry is of a deadline that no longer applies: it has another entry, in its order.
+            if due > entered {
                 continue;
             }
+            self.now = self.now.max(due);
             match state {
                 State::Held => self.leave_hold(key, out),
                 _ if trigger == Trigger::Timeout && self.extend(key) => {}
@@ -304,8 +311,9 @@ impl<S: Held> Sampler<S> {
                 trace.timeout = self.due.after(self.now, nanos(config.decision_wait), key);
             }
             let first_root = mark.root() && !trace.has_root();
-            out.unparseable_tracestate += u64::from(!trace.ot.add(&span, first_root));
-            let seen = Seen { mark, start: facts.start, end: facts.end };
+            let (trace_state, flags) = span.context();
+            out.unparseable_tracestate += u64::from(!trace.ot.add(trace_state, first_root));
+            let seen = Seen { mark, start: facts.start, end: facts.end, trace_state, flags };
             self.policies.watch.see(&seen, &span, &mut self.scratch, &mut trace.bits);
         }
         let at = self.put(key, number(facts.span_id), number(facts.parent_id), mark, span, out);
@@ -325,7 +333,7 @@ impl<S: Held> Sampler<S> {
         let (root_wait, complete_wait) = self.waits_after();
         let Some(trace) = self.traces.get_mut(key) else { return };
         trace.last = self.now;
-        trace.class = trace.class.or(self.policies.keep_class(mark));
+        trace.class = stronger(trace.class, self.policies.keep_class(mark));
         let whole = trace.absorb(facts, at, &self.items, &mut self.spare);
         if mark.root() && trace.root_since == NEVER {
             trace.root_since = self.now;
@@ -370,7 +378,7 @@ impl<S: Held> Sampler<S> {
         let config = &self.policies.config;
         let hold = config.drop_hold;
         let on = !hold.window.is_zero() && hold.limit_mib > 0 && config.late_keep != LateKeep::Off;
-        on && self.pressure == Pressure::Normal && !self.stopping
+        config.enabled && on && self.pressure == Pressure::Normal && !self.stopping
     }
 }
 
@@ -380,6 +388,11 @@ enum Past {
     Dropped(DropEntry, u64),
     Forgotten,
     Unknown,
+}
+
+/// Of two reasons to keep a trace the one that counts, whichever came first.
+pub(super) fn stronger(one: Option<Reason>, other: Option<Reason>) -> Option<Reason> {
+    one.into_iter().chain(other).min_by_key(|reason| *reason != Reason::Error)
 }
 
 /// A duration in nanoseconds.

@@ -60,7 +60,7 @@ pub(super) struct Context {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Detail {
     pub(super) policy: Arc<str>,
-    pub(super) matched: Vec<Arc<str>>,
+    pub(super) matched: Arc<[Arc<str>]>,
     pub(super) reason: Reason,
     pub(super) trigger: Trigger,
     /// None where a span comes so late that it is no longer known.
@@ -161,7 +161,7 @@ impl Stamp {
         if !detail.matched.is_empty() {
             to.strs("tollgate.sampling.matched", detail.matched.iter().take(MAX_MATCHED).map(|name| &**name));
         }
-        if let Some(threshold) = threshold.filter(|&t| t < threshold::MAX) {
+        if let Some(threshold) = threshold {
             to.double("tollgate.sampling.adjusted_count", Threshold::from_bits(threshold).adjusted_count());
         }
         if let Some(moment) = detail.moment {

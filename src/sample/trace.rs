@@ -5,7 +5,6 @@ use crate::otlp::span::{SpanId, TraceId};
 use crate::otlp::trace_state;
 use crate::sample::arena::{Arena, List, NOWHERE};
 use crate::sample::deadlines::{Key, NEVER, Time};
-use crate::sample::held::Held;
 use crate::sample::links::{self, Links};
 use crate::sample::outcome::{Reason, Trigger};
 use crate::sample::stamp::Moment;
@@ -80,7 +79,7 @@ pub(super) struct Probabilities {
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub(super) policy: Arc<str>,
-    pub(super) matched: Vec<Arc<str>>,
+    pub(super) matched: Arc<[Arc<str>]>,
     pub(super) reason: Reason,
     pub(super) threshold: Threshold,
     pub(super) moment: Moment,
@@ -181,7 +180,7 @@ impl Trace {
         if !self.counted {
             return (true, false);
         }
-        if self.links.is_none() && (self.items.len > FEW || self.state == State::Open) {
+        if self.links.is_none() && self.items.len > FEW {
             self.count_ids(arena, at, spare);
         }
         if let Some(links) = &mut self.links {
@@ -220,6 +219,12 @@ impl Trace {
         spare.give(self.links.take());
     }
 
+    /// Whether it holds a set of ids.
+    #[cfg(test)]
+    pub(super) fn counts_ids(&self) -> bool {
+        self.links.is_some()
+    }
+
     /// Whether a parent is spoken of that is not here.
     pub(super) fn lacks_a_parent<S>(&self, arena: &Arena<S>) -> bool {
         match &self.links {
@@ -231,8 +236,7 @@ impl Trace {
 
 impl Probabilities {
     /// Adds what one span says. `first_root`: it is the root that counts. Whether its tracestate parses.
-    pub(super) fn add(&mut self, span: &impl Held, first_root: bool) -> bool {
-        let state = span.trace_state();
+    pub(super) fn add(&mut self, state: &[u8], first_root: bool) -> bool {
         if state.is_empty() {
             return true;
         }

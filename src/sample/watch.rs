@@ -129,7 +129,7 @@ impl Watch {
     }
 
     /// Sets the bits of a trace that this span sets.
-    pub(super) fn see(&self, seen: &Seen, span: &impl Held, scratch: &mut Scratch, bits: &mut Bits) {
+    pub(super) fn see(&self, seen: &Seen<'_>, span: &impl Held, scratch: &mut Scratch, bits: &mut Bits) {
         if self.bits.is_empty() {
             return;
         }

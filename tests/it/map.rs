@@ -24,7 +24,9 @@ fn files(module: &str) -> Vec<(PathBuf, String)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("an entry").path();
-            if path.is_dir() {
+            if path.file_stem().is_some_and(|name| name == "tests") {
+                // Unit tests in a file or folder of their own may do what they like.
+            } else if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 found.push(path);
@@ -62,7 +64,7 @@ fn a_module_uses_only_modules_above_it() {
 
 #[test]
 fn the_deciders_read_no_clock_and_do_no_io() {
-    let forbidden = ["Instant::now", "SystemTime::now", ".await", "async fn", "std::fs", "std::net", "tokio::", "thread::sleep", "rand::"];
+    let forbidden = ["Instant::now", "SystemTime::now", ".await", "async fn", "std::fs", "TcpStream", "UdpSocket", "tokio::", "thread::sleep", "rand::"];
     for module in ["enrich", "sample", "redact"] {
         for (path, code) in files(module) {
             for line in code_lines(&code) {

@@ -23,7 +23,7 @@ enum Class {
 }
 
 impl SpanTest for ErrorClasses {
-    fn holds(&self, span: &Seen) -> bool {
+    fn holds(&self, span: &Seen<'_>) -> bool {
         let class = match span.mark.error() {
             Some(facts::ErrorClass::Transient) => Class::Transient,
             Some(facts::ErrorClass::Permanent) => Class::Permanent,

@@ -15,6 +15,8 @@ mod span_latency;
 mod status_code;
 mod string_attribute;
 mod trace_cost;
+mod trace_flags;
+mod trace_state;
 mod trace_tokens;
 mod truncated;
 mod unpriced;
@@ -31,24 +33,25 @@ pub use span_latency::SpanLatency;
 pub use status_code::StatusCodes;
 pub use string_attribute::StringAttribute;
 pub use trace_cost::TraceCost;
+pub use trace_flags::TraceFlags;
+pub use trace_state::TraceState;
 pub use trace_tokens::TraceTokens;
 pub use truncated::Truncated;
 pub use unpriced::Unpriced;
 
 use crate::otlp::span::Any;
 use crate::sample::totals::{Mark, Totals};
-use serde::Deserialize;
-use serde::de::MapAccess;
-use std::fmt::Debug;
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{self, Deserialize, Deserializer, Error, MapAccess, Visitor};
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 macro_rules! conditions {
     ($($(#[doc = $doc:literal])* $name:literal $variant:ident($type:ident),)*) => {
         /// A condition as the config spells it.
-        #[derive(Clone, Debug, PartialEq, Deserialize)]
-        #[serde(tag = "type")]
+        #[derive(Clone, Debug, PartialEq)]
         pub enum Condition {
-            $($(#[doc = $doc])* #[serde(rename = $name)] $variant($type),)*
+            $($(#[doc = $doc])* $variant($type),)*
         }
 
         impl Condition {
@@ -76,16 +79,55 @@ macro_rules! conditions {
                 }
             }
 
-            /// The condition of that name without any fields, if it needs none.
-            pub(super) fn bare(name: &str) -> Option<Condition> {
-                type Nothing = serde::de::value::MapDeserializer<'static, std::iter::Empty<(&'static str, &'static str)>, serde::de::value::Error>;
+            /// Reads the fields of the condition of that name.
+            fn fields<'de, D: Deserializer<'de>>(name: &str, fields: D) -> Result<Condition, D::Error> {
                 match name {
-                    $($name => $type::deserialize(Nothing::new(std::iter::empty())).ok().map(Condition::$variant),)*
-                    _ => None,
+                    $($name => $type::deserialize(fields).map(Condition::$variant),)*
+                    _ => Err(D::Error::unknown_variant(name, Condition::NAMES)),
                 }
             }
         }
     };
+}
+
+impl Condition {
+    /// The condition of that name without any fields, if it needs none.
+    pub(super) fn bare(name: &str) -> Option<Condition> {
+        let nothing = std::iter::empty::<(&str, &str)>();
+        Condition::fields(name, MapDeserializer::<_, de::value::Error>::new(nothing)).ok()
+    }
+}
+
+/// `{ type: …, … }`. With `type` in front, where people write it, the fields are read as what they are; behind other fields those
+/// were read before anybody knew what they should be, and YAML takes a bare `no` for a truth value.
+impl<'de> Deserialize<'de> for Condition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Condition, D::Error> {
+        struct Tagged;
+        impl<'de> Visitor<'de> for Tagged {
+            type Value = Condition;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a condition: { type, … }")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Condition, A::Error> {
+                let (mut kind, mut before) = (None::<String>, serde_json::Map::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if key != "type" {
+                        before.insert(key, map.next_value()?);
+                    } else if before.is_empty() {
+                        let kind: String = map.next_value()?;
+                        return Condition::fields(&kind, MapAccessDeserializer::new(map));
+                    } else {
+                        kind = Some(map.next_value()?);
+                    }
+                }
+                let kind = kind.ok_or_else(|| A::Error::missing_field("type"))?;
+                Condition::fields(&kind, serde_json::Value::Object(before)).map_err(A::Error::custom)
+            }
+        }
+        deserializer.deserialize_map(Tagged)
+    }
 }
 
 conditions! {
@@ -113,6 +155,10 @@ conditions! {
     "string_attribute" StringAttribute(StringAttribute),
     /// The trace costs so much.
     "trace_cost" TraceCost(TraceCost),
+    /// A span has the sampled flag.
+    "trace_flags" TraceFlags(TraceFlags),
+    /// A member of a tracestate is one of these.
+    "trace_state" TraceState(TraceState),
     /// The trace uses so many tokens.
     "trace_tokens" TraceTokens(TraceTokens),
     /// An answer was cut off.
@@ -144,7 +190,7 @@ pub(super) trait AttributeTest: Debug + Send + Sync {
 
 /// A test of one span.
 pub(super) trait SpanTest: Debug + Send + Sync {
-    fn holds(&self, span: &Seen) -> bool;
+    fn holds(&self, span: &Seen<'_>) -> bool;
 }
 
 /// A test of a trace.
@@ -158,10 +204,12 @@ pub(super) trait TraceTest: Debug + Send + Sync {
 
 /// One span, as tests see it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Seen<'a> {
     pub(super) mark: Mark,
     pub(super) start: u64,
     pub(super) end: u64,
+    pub(super) trace_state: &'a [u8],
+    pub(super) flags: u32,
 }
 
 /// A closed range of something that only grows while spans arrive.
@@ -195,5 +243,28 @@ impl<T: PartialOrd + Copy + Debug + Send + Sync> TraceTest for Range<T> {
         let value = (self.of)(totals);
         // It only grows: past the end it stays past it, and without an end inside means inside.
         self.max.map_or(self.min.is_none_or(|min| min <= value), |max| value > max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_yaml_could_take_for_something_else_is_a_text() {
+        let read = |text: &str| serde_yaml::from_str::<Condition>(text);
+        let condition = read("{ type: string_attribute, key: n, values: [yes, 200, 1.0] }").unwrap();
+        assert_eq!(condition, read("{ type: string_attribute, key: 'n', values: ['yes', '200', '1.0'] }").unwrap());
+    }
+
+    #[test]
+    fn the_type_may_stand_anywhere() {
+        let read = |text: &str| serde_yaml::from_str::<Condition>(text);
+        assert_eq!(read("{ threshold_ms: 5, type: latency }").unwrap(), read("{ type: latency, threshold_ms: 5 }").unwrap());
+        assert_eq!(read("{ min_usd: 0.50, type: trace_cost }").unwrap(), read("{ type: trace_cost, min_usd: '0.5' }").unwrap());
+        for (text, part) in [("{ threshold_ms: 5 }", "type"), ("{ type: late }", "late"), ("{ type: latency, threshold: 5 }", "threshold")]
+        {
+            assert!(read(text).unwrap_err().to_string().contains(part), "{text}");
+        }
     }
 }

@@ -15,7 +15,7 @@ pub struct SpanLatency {
 }
 
 impl SpanTest for Within {
-    fn holds(&self, span: &Seen) -> bool {
+    fn holds(&self, span: &Seen<'_>) -> bool {
         Within::holds(*self, span.end.saturating_sub(span.start))
     }
 }

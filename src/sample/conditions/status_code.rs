@@ -21,7 +21,7 @@ enum Code {
 }
 
 impl SpanTest for StatusCodes {
-    fn holds(&self, span: &Seen) -> bool {
+    fn holds(&self, span: &Seen<'_>) -> bool {
         let code = match span.mark.status() {
             StatusCode::Ok => Code::Ok,
             StatusCode::Error => Code::Error,

@@ -22,6 +22,9 @@ pub struct StringAttribute {
     enabled_regex_matching: bool,
     #[serde(default)]
     invert_match: bool,
+    /// The Collector's; accepted, because the values are one automaton here, which needs no cache.
+    #[serde(default, rename = "cache_max_size")]
+    _cache_max_size: u64,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,9 @@ mod tests {
 
     fn test(values: &[&str], regex: bool) -> Arc<dyn AttributeTest> {
         let values = values.iter().map(|&v| v.to_owned()).collect();
-        match (StringAttribute { key: "k".into(), values, enabled_regex_matching: regex, invert_match: false }).compile() {
+        match (StringAttribute { key: "k".into(), values, enabled_regex_matching: regex, invert_match: false, _cache_max_size: 0 })
+            .compile()
+        {
             Ok(Test::Attribute { test, .. }) => test,
             other => panic!("{other:?}"),
         }
@@ -110,6 +115,7 @@ mod tests {
             values: values.iter().map(|&v| v.to_owned()).collect(),
             enabled_regex_matching: true,
             invert_match: false,
+            _cache_max_size: 0,
         };
         assert_eq!(with("k", &[]).compile().unwrap_err().0, "values");
         assert_eq!(with("k", &["("]).compile().unwrap_err().0, "values");

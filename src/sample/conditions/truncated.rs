@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Truncated {}
 
 impl SpanTest for Truncated {
-    fn holds(&self, span: &Seen) -> bool {
+    fn holds(&self, span: &Seen<'_>) -> bool {
         span.mark.truncated()
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Unpriced {}
 
 impl SpanTest for Unpriced {
-    fn holds(&self, span: &Seen) -> bool {
+    fn holds(&self, span: &Seen<'_>) -> bool {
         span.mark.unpriced()
     }
 }
