@@ -73,11 +73,14 @@ impl Redact {
                 for (index, item) in trace.spans.iter().enumerate() {
                     self.scratch.clear();
                     self.scratch.extend_from_slice(item.extra());
+                    let mut cleared = None;
                     if signal == Signal::Traces {
+                        cleared = trace.stamp.cleared(index, item.body());
                         let left = trace.stamp.write(index, &span::read(item.body(), |_| {}, |_| {}), &mut self.scratch);
                         out.tracestates_left += u64::from(left.is_err());
                     }
-                    out.blocked += u64::from(!self.push(&mut batch, item, &mut findings));
+                    let body = cleared.as_deref().unwrap_or(item.body());
+                    out.blocked += u64::from(!self.push(&mut batch, item.head(), body, &mut findings));
                 }
                 if !findings.is_empty() {
                     out.found.push((trace.trace_id, findings));
@@ -99,7 +102,7 @@ impl Redact {
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal, 1, item.size());
             // What is found is counted as it leaves.
-            let ok = self.push(&mut batch, item, &mut Findings::new());
+            let ok = self.push(&mut batch, item.head(), item.body(), &mut Findings::new());
             passed.push(ok);
             if ok {
                 packed.push(&batch.heads[0], |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
@@ -110,22 +113,22 @@ impl Redact {
     }
 
     /// Adds one redacted item to a batch, with the fields in `scratch` behind it. False where it had to be held back.
-    fn push(&mut self, batch: &mut Batch, item: &Item, findings: &mut Findings) -> bool {
+    fn push(&mut self, batch: &mut Batch, head: &Head, body: &[u8], findings: &mut Findings) -> bool {
         let Some(redactor) = self.redactor.clone() else {
-            let head = batch.head(item.head());
-            batch.push(head, item.body(), &self.scratch);
+            let head = batch.head(head);
+            batch.push(head, body, &self.scratch);
             return true;
         };
         let mut found = Findings::new();
         let message = if batch.signal == Signal::Logs { Message::LogRecord } else { Message::Span };
         let rewritten = catch_unwind(AssertUnwindSafe(|| {
             let mut walk = Walk { redactor: &redactor, findings: &mut found };
-            (walk.message(message, item.body()), walk.message(message, &self.scratch))
+            (walk.message(message, body), walk.message(message, &self.scratch))
         }));
-        let Ok((body, extra)) = rewritten else { return false };
-        let Some(head) = self.head(&redactor, item.head(), &mut found) else { return false };
+        let Ok((changed, extra)) = rewritten else { return false };
+        let Some(head) = self.head(&redactor, head, &mut found) else { return false };
         let head = batch.head(&head);
-        batch.push(head, body.as_deref().unwrap_or(item.body()), extra.as_deref().unwrap_or(&self.scratch));
+        batch.push(head, changed.as_deref().unwrap_or(body), extra.as_deref().unwrap_or(&self.scratch));
         findings.merge(&found);
         true
     }
