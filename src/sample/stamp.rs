@@ -266,7 +266,7 @@ mod tests {
     fn the_decision_of_a_stage_before_gives_way_where_this_one_writes_its_own() {
         let detail = Detail {
             policy: "all".into(),
-            matched: Vec::new(),
+            matched: [].into(),
             reason: Reason::Policy,
             trigger: Trigger::Complete,
             moment: None,
