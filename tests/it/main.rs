@@ -13,4 +13,5 @@ mod map;
 mod otlp;
 mod outage;
 mod passthrough;
+mod sampling;
 mod support;

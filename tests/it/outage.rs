@@ -1,6 +1,6 @@
 //! A backend that is away: nothing is lost while there is room, and past it senders are told to come back.
 
-use crate::support::build::{fresh, hex, request, span, text, trace_id, with};
+use crate::support::build::{fresh, hex, lone, request, span, text, trace_id, with};
 use crate::support::client::Client;
 use crate::support::sink::{Mood, Sink, Via};
 use crate::support::stage::Stage;
@@ -51,8 +51,16 @@ impl Told {
     /// Sends one batch; whether it was accepted. A refusal has to say when to come back.
     async fn send(&self, client: &Client, grpc: bool) -> bool {
         let (ids, body) = batch(4);
+        let accepted = self.send_body(client, grpc, &body).await;
+        if accepted {
+            self.accepted.lock().expect("no panic under this lock").extend(ids);
+        }
+        accepted
+    }
+
+    async fn send_body(&self, client: &Client, grpc: bool, body: &[u8]) -> bool {
         let accepted = if grpc {
-            let answer = client.export(Signal::Traces, &body).await;
+            let answer = client.export(Signal::Traces, body).await;
             match answer.code {
                 0 => true,
                 14 => {
@@ -63,7 +71,7 @@ impl Told {
                 _ => panic!("{answer:?}"),
             }
         } else {
-            let answer = client.post(Signal::Traces, body).await;
+            let answer = client.post(Signal::Traces, body.to_vec()).await;
             match answer.status {
                 200 => true,
                 503 => {
@@ -75,9 +83,7 @@ impl Told {
                 _ => panic!("{answer:?}"),
             }
         };
-        if accepted {
-            self.accepted.lock().expect("no panic under this lock").extend(ids);
-        } else {
+        if !accepted {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
         accepted
@@ -151,6 +157,40 @@ async fn a_backend_that_goes_down_under_load_and_comes_back_has_everything_that_
     assert!(times - got.len() <= 64, "{} spans came twice", times - got.len());
     let account = stage.telemetry.ledger.books().destinations[0];
     assert_eq!((account.failed, account.quarantined, account.sent), (0, 0, got.len() as u64));
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_that_is_full_refuses_before_it_overflows() {
+    let sink = Sink::start().await;
+    sink.go_away().await;
+    // The queue would take far more than the memory of the stage.
+    let exporter = exporter("otlp_grpc", "a", &sink.url(), "").replace(&QUEUE.to_string(), "1GiB");
+    let stage = Stage::start(&config(&exporter)).await;
+    let (watch, told, budget) = (stage.watch_books(), Told::default(), stage.telemetry.budget.clone());
+    let body = request((0..20).map(|_| with(lone("large"), &[("note", text(&"lorem ipsum ".repeat(4000)))])).collect());
+    let (mut accepted, mut refused) = (0, [0, 0]);
+    for number in 0..200 {
+        let grpc = number % 2 == 0;
+        if told.send_body(&stage.client, grpc, &body).await {
+            accepted += 1;
+        } else {
+            refused[usize::from(grpc)] += 1;
+        }
+        assert!(budget.used() <= budget.limit(), "{} of {}", budget.used(), budget.limit());
+        if refused.iter().all(|count| *count >= 3) {
+            break;
+        }
+    }
+    assert!((5..20).contains(&accepted), "{accepted} requests of about a megabyte fit into 16 MiB");
+    assert!(refused.iter().all(|count| *count >= 3), "both transports refuse: {refused:?}");
+    assert!(stage.metric("tollgate_receive_refusals_total", &[("reason", "memory")]) > 0.0);
+    sink.come_back().await;
+    until_sync("everything that was accepted is there", || sink.spans().len() >= accepted * 20).await;
+    stage.until_sent().await;
+    until_sync("the memory is free again", || budget.used() < budget.limit() / 4).await;
+    assert!(told.send(&stage.client, true).await, "and taken again");
+    watch.assert_balanced_throughout();
     stage.finish().await;
 }
 
