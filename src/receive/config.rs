@@ -428,7 +428,9 @@ mod tests {
 
     #[test]
     fn every_value_that_cannot_work_is_named_at_once() {
-        let config = read("otlp: { ack: durable, protocols: { grpc: { max_connections: 0, read_timeout: 0s }, http: { traces_url_path: v1, tls: {} } } }");
+        let config = read(
+            "otlp: { ack: durable, protocols: { grpc: { max_connections: 0, read_timeout: 0s }, http: { traces_url_path: v1, tls: {} } } }",
+        );
         let keys: Vec<_> = config.problems().iter().map(ConfigError::key).collect();
         let http = ["traces_url_path", "tls.cert_file", "tls.key_file"].map(|key| format!("receivers.otlp.protocols.http.{key}"));
         let grpc = ["max_connections", "read_timeout"].map(|key| format!("receivers.otlp.protocols.grpc.{key}"));

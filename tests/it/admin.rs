@@ -67,7 +67,11 @@ async fn the_metrics_of_the_contract_are_there_with_exactly_their_labels() {
     let (mut grpc, mut http) = (0.0, 0.0);
     for recorded in corpus::in_order().into_iter().filter(|r| r.signal == Signal::Traces) {
         stage.client.send(&recorded).await.unwrap_or_else(|answer| panic!("refused: {answer}"));
-        let spans = if recorded.json { crate::support::json::spans(&recorded.body).len() } else { crate::support::wire::items(&recorded.body).len() };
+        let spans = if recorded.json {
+            crate::support::json::spans(&recorded.body).len()
+        } else {
+            crate::support::wire::items(&recorded.body).len()
+        };
         *(if recorded.grpc { &mut grpc } else { &mut http }) += spans as f64;
     }
     until_sync("everything is decided", || stage.metric("tollgate_sampling_traces_pending", &[]) == 0.0).await;
@@ -96,7 +100,8 @@ async fn the_metrics_of_the_contract_are_there_with_exactly_their_labels() {
         assert!(!found.is_empty() && found.iter().all(|sample| labels(sample) == expected), "{name}: {found:?}");
     }
     // The boundaries that the GenAI conventions give for durations.
-    let bounds: BTreeSet<&str> = samples.iter().filter(|s| s.name == "tollgate_llm_duration_seconds_bucket").map(|s| s.label("le")).collect();
+    let bounds: BTreeSet<&str> =
+        samples.iter().filter(|s| s.name == "tollgate_llm_duration_seconds_bucket").map(|s| s.label("le")).collect();
     assert_eq!(bounds.len(), 15, "{bounds:?}");
     assert!(bounds.contains("0.01") && bounds.contains("81.92") && bounds.contains("+Inf"));
 
@@ -113,7 +118,8 @@ async fn the_metrics_of_the_contract_are_there_with_exactly_their_labels() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_counted_and_priced_exactly_once_whatever_becomes_of_its_trace() {
-    let nothing = "processors: { tail_sampling: { policies: [ { name: none, type: probabilistic, probabilistic: { sampling_percentage: 0 } } ] } }\n";
+    let nothing =
+        "processors: { tail_sampling: { policies: [ { name: none, type: probabilistic, probabilistic: { sampling_percentage: 0 } } ] } }\n";
     let (stage, sink) = start(nothing).await;
     for _ in 0..100 {
         assert_eq!(stage.client.export(Signal::Traces, &request(vec![llm_call(lone("chat"), "stop")])).await.code, 0);
@@ -157,7 +163,10 @@ async fn health_status_and_decisions_are_answered() {
     let (status, text) = stage.page("/api/status").await;
     let state: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!((status, state["state"].as_str(), state["version"].as_str()), (200, Some("serving"), Some(env!("CARGO_PKG_VERSION"))));
-    assert_eq!((&state["spans"]["accepted"], &state["spans"]["forwarded"], &state["spans"]["unaccounted"]), (&2.into(), &2.into(), &0.into()));
+    assert_eq!(
+        (&state["spans"]["accepted"], &state["spans"]["forwarded"], &state["spans"]["unaccounted"]),
+        (&2.into(), &2.into(), &0.into())
+    );
     assert_eq!(state["listening"]["http"], stage.client.http.to_string());
     stage.finish().await;
 }
@@ -172,7 +181,9 @@ service: { admin: { auth: { bearer_tokens: [admin-token] } } }
     let body = request(vec![failed(lone("kept"), "no")]);
     let message = crate::support::client::framed(0, &body);
     let path = Signal::Traces.grpc_path();
-    for (token, accepted) in [("Bearer right-token", true), ("Bearer next-token", true), ("Bearer wrong", false), ("right-token", false), ("", false)] {
+    for (token, accepted) in
+        [("Bearer right-token", true), ("Bearer next-token", true), ("Bearer wrong", false), ("right-token", false), ("", false)]
+    {
         let called = stage.client.call(path, &[("authorization", token)], &message).await;
         assert_eq!(called.code, if accepted { 0 } else { 16 }, "{token}: {called:?}");
         let headers = [("content-type", "application/x-protobuf"), ("authorization", token)];

@@ -45,12 +45,16 @@ fn text(value: &Value) -> String {
 fn spellings(value: &str, kind: &str) -> BTreeSet<String> {
     // Of a URL only the password is secret.
     let secret = match kind {
-        "url_credentials" => value.split("://").nth(1).and_then(|rest| rest.split('@').next()).and_then(|pair| pair.split(':').nth(1)).expect("a password"),
+        "url_credentials" => {
+            value.split("://").nth(1).and_then(|rest| rest.split('@').next()).and_then(|pair| pair.split(':').nth(1)).expect("a password")
+        }
         _ => value,
     };
     let escaped = |text: &str| Value::from(text).to_string().trim_matches('"').to_owned();
-    let percent: String =
-        secret.bytes().map(|b| if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+    let percent: String = secret
+        .bytes()
+        .map(|b| if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect();
     let mut forms = BTreeSet::from([
         secret.to_owned(),
         escaped(secret),
@@ -69,8 +73,16 @@ fn spellings(value: &str, kind: &str) -> BTreeSet<String> {
 
 /// As text, so that a number that was planted as an integer is seen, too.
 fn readable(sink: &Sink, via: Via) -> String {
-    let spans = sink.items(Signal::Traces, via).iter().map(|item| format!("{:?}", Span::decode(&item.body[..]).expect("a span"))).collect::<Vec<_>>();
-    let logs = sink.items(Signal::Logs, via).iter().map(|item| format!("{:?}", LogRecord::decode(&item.body[..]).expect("a record"))).collect::<Vec<_>>();
+    let spans = sink
+        .items(Signal::Traces, via)
+        .iter()
+        .map(|item| format!("{:?}", Span::decode(&item.body[..]).expect("a span")))
+        .collect::<Vec<_>>();
+    let logs = sink
+        .items(Signal::Logs, via)
+        .iter()
+        .map(|item| format!("{:?}", LogRecord::decode(&item.body[..]).expect("a record")))
+        .collect::<Vec<_>>();
     spans.join("\n") + &logs.join("\n")
 }
 
@@ -99,7 +111,10 @@ service: {{ admin: {{ endpoint: \"127.0.0.1:0\" }}, logs: {{ level: trace }} }}
         }
     }
     // Also what goes wrong leaves a trace in the log.
-    let _ = process.client.post_to("/v1/traces", &[("content-type", "application/json")], "{\"resourceSpans\":\"maria.gonzalez@example.com\"}").await;
+    let _ = process
+        .client
+        .post_to("/v1/traces", &[("content-type", "application/json")], "{\"resourceSpans\":\"maria.gonzalez@example.com\"}")
+        .await;
     let metrics = process.page("/metrics").await.1;
     let mut decisions = String::new();
     for trace in corpus::lines(&corpus::folder().join("traces.jsonl")).iter().step_by(10) {
@@ -109,7 +124,9 @@ service: {{ admin: {{ endpoint: \"127.0.0.1:0\" }}, logs: {{ level: trace }} }}
     process.signal(Kill::TERM);
     assert_eq!(process.ended().await, 0);
 
-    let bytes = |via| -> Vec<u8> { sink.got().iter().filter(|got| got.via == via).flat_map(|got| [&got.body[..], got.headers.as_bytes()].concat()).collect() };
+    let bytes = |via| -> Vec<u8> {
+        sink.got().iter().filter(|got| got.via == via).flat_map(|got| [&got.body[..], got.headers.as_bytes()].concat()).collect()
+    };
     let doors = [
         ("gRPC", bytes(Via::Grpc)),
         ("HTTP", bytes(Via::Http)),

@@ -35,9 +35,24 @@ const fn case(text: &'static str, place: &'static str, key: &'static str, says: 
 const CASES: [Case; 31] = [
     case("recievers: {}\n", "1:1", "recievers", "~receivers"),
     case("receivers:\n  otlp:\n    protocol: {}\n", "3:5", "receivers.otlp.protocol", "~protocols"),
-    case("receivers: { otlp: { protocols: { grpc: { endpoint: localhost } } } }\n", "1:53", "receivers.otlp.protocols.grpc.endpoint", "no port"),
-    case("receivers: { otlp: { protocols: { grpc: { max_recv_msg_size: 64QiB } } } }\n", "1:62", "receivers.otlp.protocols.grpc.max_recv_msg_size", "64MiB"),
-    case("receivers: { otlp: { protocols: { http: { traces_url_path: v1/traces } } } }\n", "1:60", "receivers.otlp.protocols.http.traces_url_path", "/v1/traces"),
+    case(
+        "receivers: { otlp: { protocols: { grpc: { endpoint: localhost } } } }\n",
+        "1:53",
+        "receivers.otlp.protocols.grpc.endpoint",
+        "no port",
+    ),
+    case(
+        "receivers: { otlp: { protocols: { grpc: { max_recv_msg_size: 64QiB } } } }\n",
+        "1:62",
+        "receivers.otlp.protocols.grpc.max_recv_msg_size",
+        "64MiB",
+    ),
+    case(
+        "receivers: { otlp: { protocols: { http: { traces_url_path: v1/traces } } } }\n",
+        "1:60",
+        "receivers.otlp.protocols.http.traces_url_path",
+        "/v1/traces",
+    ),
     case(
         "receivers: { otlp: { protocols: { grpc: { endpoint: 127.0.0.1:4000 }, http: { endpoint: 127.0.0.1:4000 } } } }\n",
         "1:89",
@@ -49,7 +64,12 @@ const CASES: [Case; 31] = [
     case("processors:\n  redacton: {}\n", "2:3", "processors.redacton", "~redaction"),
     case("processors: { enrich: { profiles: [langfus] } }\n", "1:36", "processors.enrich.profiles[0]", "~langfuse"),
     case("processors: { enrich: { prices: { files: [nowhere.yaml] } } }\n", "1:25", "processors.enrich.prices", "nowhere.yaml"),
-    case("processors: { redaction: { entities: { EMIAL: hash } } }\n", "1:47", "processors.redaction.entities.EMIAL", "did you mean EMAIL?"),
+    case(
+        "processors: { redaction: { entities: { EMIAL: hash } } }\n",
+        "1:47",
+        "processors.redaction.entities.EMIAL",
+        "did you mean EMAIL?",
+    ),
     case("processors: { redaction: { entities: { EMAIL: masc } } }\n", "1:47", "processors.redaction.entities.EMAIL", "mask"),
     case("processors: { redaction: { entities: { EMAIL: hash } } }\n", "1:15", "processors.redaction.hash_key", "choose another action"),
     case(
@@ -88,7 +108,12 @@ const CASES: [Case; 31] = [
     case("exporters: { otlp_grcp/tempo: { endpoint: \"http://tempo:4317\" } }\n", "1:14", "exporters.otlp_grcp/tempo", "~otlp_grpc"),
     case("exporters: { otlp_http/x: { endpoint: backend } }\n", "1:39", "exporters.otlp_http/x.endpoint", "not a URL"),
     case("exporters: { otlp_http/x: {} }\n", "1:14", "exporters.otlp_http/x.endpoint", "missing"),
-    case("exporters: { otlp_grpc/x: { endpoint: \"http://x:1\", compresion: gzip } }\n", "1:53", "exporters.otlp_grpc/x.compresion", "~compression"),
+    case(
+        "exporters: { otlp_grpc/x: { endpoint: \"http://x:1\", compresion: gzip } }\n",
+        "1:53",
+        "exporters.otlp_grpc/x.compresion",
+        "~compression",
+    ),
     case("service: { admin: { endpoint: \"0.0.0.0:8888\" } }\n", "1:31", "service.admin.endpoint", "bearer_tokens"),
     case("service: { memory: { limit: 1MiB } }\n", "1:29", "service.memory.limit", "16MiB"),
     case("service: { logs: { level: loud } }\n", "1:27", "service.logs.level", "debug"),
@@ -127,7 +152,9 @@ fn mistakes(case: &Case) -> Vec<String> {
 
 #[test]
 fn texts_that_are_no_yaml_are_placed() {
-    for (text, place) in [("a: [1, 2\nb: 3\n", "config.yaml:"), ("receivers:\n\totlp: {}\n", "config.yaml:2:"), ("a: 1\na: 2\n", "config.yaml:2:")] {
+    for (text, place) in
+        [("a: [1, 2\nb: 3\n", "config.yaml:"), ("receivers:\n\totlp: {}\n", "config.yaml:2:"), ("a: 1\na: 2\n", "config.yaml:2:")]
+    {
         let ran = check(text, &[]);
         assert!(ran.status == 2 && ran.err.contains(place), "{text:?}: {ran:?}");
     }
@@ -164,11 +191,7 @@ service:
 "#;
     let ran = check(text, &[]);
     assert_eq!(ran.status, 2);
-    let lines: Vec<u32> = ran
-        .err
-        .lines()
-        .filter_map(|line| line.split("config.yaml:").nth(1)?.split(':').next()?.parse().ok())
-        .collect();
+    let lines: Vec<u32> = ran.err.lines().filter_map(|line| line.split("config.yaml:").nth(1)?.split(':').next()?.parse().ok()).collect();
     assert_eq!(lines, [4, 4, 5, 6, 7, 9, 10, 10, 10, 12, 14, 15, 17, 18, 18, 20, 21, 22], "{}", ran.err);
 }
 
@@ -218,6 +241,9 @@ service: {{ admin: {{ auth: {{ bearer_tokens: [\"${{file:token}}\"] }} }} }}
     assert!(!ran.out.contains("s3cr3t") && !ran.err.contains("s3cr3t"), "{ran:?}");
     assert!(ran.out.contains("***") && ran.out.contains("http://x:4318") && ran.out.contains("shutdown_timeout: 3s"), "{}", ran.out);
     // Nor does an error about the line it stands on.
-    let ran = tollgate(["check", "--config", &path, "--set", "processors.redaction.hash_key=s3cr3t", "--set", "processors.redaction.entities.EMAIL=hash"], b"");
+    let ran = tollgate(
+        ["check", "--config", &path, "--set", "processors.redaction.hash_key=s3cr3t", "--set", "processors.redaction.entities.EMAIL=hash"],
+        b"",
+    );
     assert!(ran.status == 2 && !ran.err.contains("s3cr3t"), "{ran:?}");
 }

@@ -56,7 +56,10 @@ fn replay_answers_every_trace_with_one_line_and_the_same_every_time() {
         assert!(line["truncated"].is_boolean() && line["redactions"].is_object() && line["span_facts"].is_array(), "{line}");
         if let Some(cost) = line.get("cost_usd") {
             let digits = cost.as_str().unwrap_or_default();
-            assert!(!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') && digits != "0", "exact decimal text: {cost}");
+            assert!(
+                !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') && digits != "0",
+                "exact decimal text: {cost}"
+            );
         }
         if trace["error_spans"].as_u64() > Some(0) {
             assert_eq!((&line["decision"], &line["policy"]), (&json!("keep"), &json!("_always_keep")), "{line}");
@@ -68,14 +71,21 @@ fn replay_answers_every_trace_with_one_line_and_the_same_every_time() {
 fn what_replay_keeps_can_be_replayed_and_is_all_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("config.yaml");
-    fs::write(&config, "processors: { redaction: { enabled: false }, tail_sampling: { policies: [ { name: all, type: always_sample } ] } }\n").expect("it can be written");
+    fs::write(
+        &config,
+        "processors: { redaction: { enabled: false }, tail_sampling: { policies: [ { name: all, type: always_sample } ] } }\n",
+    )
+    .expect("it can be written");
     let (config, out, again) = (show(&config), folder.path().join("kept.jsonl"), folder.path().join("again.jsonl"));
     let inputs = inputs(&["vercel-ai-6.0.326", "handwritten"]);
     let first = replay(&["--config", &config, "--out", &show(&out)], &inputs);
     let second = replay(&["--config", &config, "--out", &show(&again)], &[show(&out)]);
     // What was added to the spans is read as their sender's: cost, usage and ends say the same.
     let facts = |lines: &[Value]| -> BTreeSet<String> {
-        let of = |line: &Value| ["trace_id", "spans", "llm_calls", "cost_usd", "input_tokens", "output_tokens", "errors", "truncated"].map(|key| line[key].to_string());
+        let of = |line: &Value| {
+            ["trace_id", "spans", "llm_calls", "cost_usd", "input_tokens", "output_tokens", "errors", "truncated"]
+                .map(|key| line[key].to_string())
+        };
         lines.iter().map(|line| of(line).join(" ")).collect()
     };
     assert!(first.len() > 40);
@@ -83,7 +93,10 @@ fn what_replay_keeps_can_be_replayed_and_is_all_kept() {
     // And nothing is added twice.
     let spans = |path: &Path| -> BTreeSet<String> {
         let text = fs::read_to_string(path).expect("it was written");
-        text.lines().flat_map(|line| json::decoded(line.as_bytes())).map(|span| format!("{} {} {}", hex(&span.trace_id), hex(&span.span_id), span.attributes.len())).collect()
+        text.lines()
+            .flat_map(|line| json::decoded(line.as_bytes()))
+            .map(|span| format!("{} {} {}", hex(&span.trace_id), hex(&span.span_id), span.attributes.len()))
+            .collect()
     };
     assert_eq!(spans(&out), spans(&again));
 }
@@ -116,7 +129,8 @@ fn replay_says_what_it_cannot_read() {
 
 #[test]
 fn redact_replaces_in_text_and_tells_where_in_lines() {
-    let ran = tollgate(["redact"], b"Ask maria.gonzalez@example.com,\nor pay with 4111 1111 1111 1111.\nVersion 1.2.3.4-beta of ticket 4111\n");
+    let ran =
+        tollgate(["redact"], b"Ask maria.gonzalez@example.com,\nor pay with 4111 1111 1111 1111.\nVersion 1.2.3.4-beta of ticket 4111\n");
     assert_eq!(ran.status, 0, "{ran:?}");
     assert_eq!(ran.out, "Ask [EMAIL],\nor pay with [CREDIT_CARD].\nVersion 1.2.3.4-beta of ticket 4111\n");
 
@@ -158,7 +172,8 @@ fn price_tells_the_exact_cost_and_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_and_health_ask_a_running_stage() {
-    let config = "processors: { tail_sampling: { policies: [ { name: none, type: probabilistic, probabilistic: { sampling_percentage: 0 } } ] } }
+    let config =
+        "processors: { tail_sampling: { policies: [ { name: none, type: probabilistic, probabilistic: { sampling_percentage: 0 } } ] } }
 exporters: { debug: {} }
 ";
     let mut process = Process::start(config, &[]).await;

@@ -236,7 +236,11 @@ async fn wrong_doors_are_named() {
         let answer = client.post_to(path, &[PROTOBUF], good.clone()).await;
         assert_eq!(answer.status, 404, "{path}: {answer:?}");
     }
-    for path in ["/v1/traces", "/opentelemetry.proto.collector.trace.v1.TraceService/Import", "/opentelemetry.proto.collector.trace.v2.TraceService/Export"] {
+    for path in [
+        "/v1/traces",
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Import",
+        "/opentelemetry.proto.collector.trace.v2.TraceService/Export",
+    ] {
         let answer = client.call(path, &[], &message).await;
         assert_eq!((answer.http, answer.code), (200, UNIMPLEMENTED), "{path}: {answer:?}");
     }
@@ -254,7 +258,9 @@ async fn wrong_doors_are_named() {
     }
     setup.assert_well("wrong doors").await;
     // Each transport on the port of the other.
-    let answer = talk(client.grpc, b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n").await;
+    let answer =
+        talk(client.grpc, b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
+            .await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     setup.assert_well("the wrong port").await;
     setup.finish().await;
@@ -277,7 +283,11 @@ async fn heads_that_are_too_large_or_no_http_do_no_harm() {
     let answer = client.call(Signal::Traces.grpc_path(), &[("x-long", &value)], &framed(0, &request(vec![lone("good")]))).await;
     assert_eq!(answer.http, 431, "{answer:?}");
     for address in [client.grpc, client.http] {
-        for bytes in [&b"\x16\x03\x01\x02\x00 no TLS here"[..], b"\0\0\0\0\0\0\0\0\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+        for bytes in [
+            &b"\x16\x03\x01\x02\x00 no TLS here"[..],
+            b"\0\0\0\0\0\0\0\0\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        ] {
             talk(address, bytes).await;
             setup.assert_well("bytes that are no HTTP").await;
         }
@@ -311,7 +321,11 @@ async fn spans_with_impossible_ids_are_left_out_and_counted_and_the_others_accep
     let body = request(vec![bad, good]);
     // 1 partial_success { 1 rejected_spans 2 error_message }
     let partial = |body: &[u8]| {
-        let content = wire::fields(body).into_iter().find(|(number, ..)| *number == 1).map(|(_, _, content)| content.to_vec()).expect("partial_success");
+        let content = wire::fields(body)
+            .into_iter()
+            .find(|(number, ..)| *number == 1)
+            .map(|(_, _, content)| content.to_vec())
+            .expect("partial_success");
         let fields: Vec<_> = wire::fields(&content).into_iter().map(|(number, raw, text)| (number, raw.to_vec(), text.to_vec())).collect();
         assert_eq!((fields[0].0, &fields[0].1[..]), (1, &[8, 1][..]), "one span");
         assert!(fields[1].0 == 2 && !fields[1].2.is_empty(), "and why");

@@ -65,7 +65,9 @@ fn any_leaves(path: &str, value: Option<&Any>, out: &mut Leaves) {
         Some(Any::BoolValue(truth)) => out.push((path.to_owned(), truth.to_string())),
         Some(Any::ArrayValue(list)) => list.values.iter().for_each(|value| any_leaves(path, value.value.as_ref(), out)),
         Some(Any::KvlistValue(list)) => {
-            list.values.iter().for_each(|pair| any_leaves(&format!("{path}.{}", pair.key), pair.value.as_ref().and_then(|v| v.value.as_ref()), out));
+            list.values
+                .iter()
+                .for_each(|pair| any_leaves(&format!("{path}.{}", pair.key), pair.value.as_ref().and_then(|v| v.value.as_ref()), out));
         }
         _ => {}
     }
@@ -90,7 +92,8 @@ async fn at_0_percent_every_recorded_error_and_truncated_answer_arrives_whole_an
     for recorded in corpus::in_order().into_iter().filter(|r| r.signal == Signal::Traces) {
         stage.client.send(&recorded).await.unwrap_or_else(|answer| panic!("refused: {answer}"));
         let decode = |item: wire::Item| Span::decode(&item.body[..]).expect("a span");
-        let spans = if recorded.json { json::decoded(&recorded.body) } else { wire::items(&recorded.body).into_iter().map(decode).collect() };
+        let spans =
+            if recorded.json { json::decoded(&recorded.body) } else { wire::items(&recorded.body).into_iter().map(decode).collect() };
         for span in spans {
             sent.entry(hex(&span.trace_id)).or_default().insert(hex(&span.span_id));
             *tells.entry(hex(&span.trace_id)).or_default() |= says_truncated(&span);
@@ -118,8 +121,10 @@ async fn at_0_percent_every_recorded_error_and_truncated_answer_arrives_whole_an
     for (trace, span) in sink.spans() {
         got.entry(trace).or_default().push(span);
     }
-    let names: HashMap<&str, String> =
-        traces.iter().map(|t| (t["trace_id"].as_str().unwrap_or_default(), format!("{} {}", t["instrumentation"], t["scenario"]))).collect();
+    let names: HashMap<&str, String> = traces
+        .iter()
+        .map(|t| (t["trace_id"].as_str().unwrap_or_default(), format!("{} {}", t["instrumentation"], t["scenario"])))
+        .collect();
     for (trace, spans) in &got {
         assert_eq!(spans.len(), sent[trace].len(), "split or doubled: {trace} {}", names[&trace[..]]);
         assert_eq!(&spans.iter().cloned().collect::<BTreeSet<_>>(), &sent[trace]);
@@ -156,7 +161,8 @@ async fn an_error_a_second_after_the_drop_brings_the_whole_trace_back_and_later_
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(sink.traces().is_empty(), "an ordinary trace is dropped at 0 %");
 
-    let error = |(trace, root, _, late): &(build::TraceId, u64, u64, u64)| failed(span(*trace, *late, Some(*root), "late"), "it broke after all");
+    let error =
+        |(trace, root, _, late): &(build::TraceId, u64, u64, u64)| failed(span(*trace, *late, Some(*root), "late"), "it broke after all");
     for chunk in traces.chunks(5) {
         assert_eq!(stage.client.export(Signal::Traces, &request(chunk.iter().map(error).collect())).await.code, 0);
     }

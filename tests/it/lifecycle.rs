@@ -110,9 +110,13 @@ async fn sigterm_decides_and_delivers_everything_that_is_held() {
     // Errors are kept whatever the policies say; the others were decided, too, and dropped.
     assert_same("what was kept", sent, sink.spans());
     let drained = process.err();
-    let drained = drained.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find(|l| l["message"] == "drained");
+    let drained =
+        drained.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find(|l| l["message"] == "drained");
     let drained = drained.expect("the log tells what became of everything");
-    assert_eq!((&drained["accepted"], &drained["forwarded"], &drained["dropped"], &drained["lost"]), (&60.into(), &40.into(), &20.into(), &0.into()));
+    assert_eq!(
+        (&drained["accepted"], &drained["forwarded"], &drained["dropped"], &drained["lost"]),
+        (&60.into(), &40.into(), &20.into(), &0.into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +144,8 @@ async fn without_a_backend_it_runs_queues_and_counts_what_it_could_not_deliver()
     let sink = Sink::start().await;
     sink.go_away().await;
     let mut process =
-        Process::start(&(config(&sink, EVERYTHING) + "service: { admin: { endpoint: \"127.0.0.1:0\" }, shutdown_timeout: 2s }\n"), &[]).await;
+        Process::start(&(config(&sink, EVERYTHING) + "service: { admin: { endpoint: \"127.0.0.1:0\" }, shutdown_timeout: 2s }\n"), &[])
+            .await;
     for _ in 0..5 {
         assert_eq!(process.client.export(Signal::Traces, &request(vec![lone("a"), lone("b")])).await.code, 0);
     }
@@ -161,7 +166,8 @@ async fn while_it_drains_it_is_not_ready_and_takes_nothing_new() {
     let sink = Sink::start().await;
     sink.mood(Mood::Refuse { grpc: 14, http: 503 });
     let mut process =
-        Process::start(&(config(&sink, EVERYTHING) + "service: { admin: { endpoint: \"127.0.0.1:0\" }, shutdown_timeout: 8s }\n"), &[]).await;
+        Process::start(&(config(&sink, EVERYTHING) + "service: { admin: { endpoint: \"127.0.0.1:0\" }, shutdown_timeout: 8s }\n"), &[])
+            .await;
     let one = lone("one");
     assert_eq!(process.client.export(Signal::Traces, &request(vec![one.clone()])).await.code, 0);
     until_sync("it tries", || sink.attempts() > 0).await;
@@ -170,7 +176,12 @@ async fn while_it_drains_it_is_not_ready_and_takes_nothing_new() {
     assert_eq!(process.page("/live").await.0, 200);
     // Its ports are closed, or they say when to come back; no sender is told that something was taken.
     let body = request(vec![lone("late")]);
-    let answer = process.client.web.post(format!("http://{}/v1/traces", process.client.http)).header("content-type", "application/x-protobuf").body(body);
+    let answer = process
+        .client
+        .web
+        .post(format!("http://{}/v1/traces", process.client.http))
+        .header("content-type", "application/x-protobuf")
+        .body(body);
     if let Ok(answer) = answer.send().await {
         assert_eq!(answer.status(), 503);
     }

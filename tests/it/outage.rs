@@ -217,7 +217,8 @@ async fn a_dead_destination_does_not_slow_the_other() {
     let (alive, dead) = (Sink::start().await, Sink::start().await);
     dead.go_away().await;
     let exporters =
-        [exporter("otlp_http", "alive", &alive.url(), ""), exporter("otlp_grpc", "dead", &dead.url(), ", block_on_overflow: false")].join(", ");
+        [exporter("otlp_http", "alive", &alive.url(), ""), exporter("otlp_grpc", "dead", &dead.url(), ", block_on_overflow: false")]
+            .join(", ");
     let stage = Stage::start(&config(&exporters)).await;
     let (watch, told) = (stage.watch_books(), Told::default());
     // More than the queue of the dead one takes.
@@ -250,10 +251,8 @@ async fn one_span_that_a_backend_refuses_for_good_does_not_take_others_with_it()
     sink.mood(Mood::Refuse { grpc: 3, http: 400 });
     let told = Told::default();
     assert!(told.send(&stage.client, true).await);
-    until("four spans are set aside", || async {
-        stage.metric("tollgate_forward_spans_total", &[("outcome", "quarantined")]) == 4.0
-    })
-    .await;
+    until("four spans are set aside", || async { stage.metric("tollgate_forward_spans_total", &[("outcome", "quarantined")]) == 4.0 })
+        .await;
     sink.mood(Mood::Good);
     sink.delay(Duration::from_millis(50));
     let after = Told::default();

@@ -76,7 +76,12 @@ async fn run(order: impl Iterator<Item = u64>) -> BTreeMap<String, Vec<Item>> {
 
 /// The threshold in the `ot` member of a tracestate.
 fn threshold(span: &Span) -> Option<u64> {
-    let digits = span.trace_state.split(',').find_map(|member| member.trim().strip_prefix("ot="))?.split(';').find_map(|part| part.strip_prefix("th:"))?;
+    let digits = span
+        .trace_state
+        .split(',')
+        .find_map(|member| member.trim().strip_prefix("ot="))?
+        .split(';')
+        .find_map(|part| part.strip_prefix("th:"))?;
     u64::from_str_radix(&format!("{digits:0<14}"), 16).ok()
 }
 
@@ -100,11 +105,16 @@ async fn ten_percent_is_ten_percent_and_every_process_decides_alike() {
         let randomness = id[9..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
         assert_eq!(randomness >= threshold, kept.contains_key(&hex(&id)), "{}", hex(&id));
     }
-    let count = |span: &Span| span.attributes.iter().find(|a| a.key == "tollgate.sampling.adjusted_count").and_then(|a| a.value.clone()?.value);
-    let counts: Vec<f64> = spans.iter().filter(|s| s.parent_span_id.is_empty()).map(|s| match count(s) {
-        Some(Any::DoubleValue(count)) => count,
-        other => panic!("the root says for how many it stands: {other:?}"),
-    }).collect();
+    let count =
+        |span: &Span| span.attributes.iter().find(|a| a.key == "tollgate.sampling.adjusted_count").and_then(|a| a.value.clone()?.value);
+    let counts: Vec<f64> = spans
+        .iter()
+        .filter(|s| s.parent_span_id.is_empty())
+        .map(|s| match count(s) {
+            Some(Any::DoubleValue(count)) => count,
+            other => panic!("the root says for how many it stands: {other:?}"),
+        })
+        .collect();
     assert!((counts.iter().sum::<f64>() - TRACES as f64).abs() <= 40.0 * deviation, "{}", counts.iter().sum::<f64>());
 }
 
@@ -118,7 +128,8 @@ async fn log_records_share_the_fate_of_their_trace_and_those_without_one_pass_re
     let (stage, sink) = start("policies: [ { name: errors, type: status_code, status_code: { status_codes: [ERROR] } } ]").await;
     let (kept, dropped) = (trace_id(), lone("dropped"));
     let spans = vec![crate::support::build::failed(span(kept, fresh(), None, "kept"), "no"), dropped.clone()];
-    let records = vec![record(&kept, "of the kept"), record(&dropped.trace_id, "of the dropped"), record(&[], "of maria.gonzalez@example.com")];
+    let records =
+        vec![record(&kept, "of the kept"), record(&dropped.trace_id, "of the dropped"), record(&[], "of maria.gonzalez@example.com")];
     let scope_logs = vec![ScopeLogs { log_records: records, ..ScopeLogs::default() }];
     let logs = ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] };
     assert_eq!(stage.client.export(Signal::Logs, &logs.encode_to_vec()).await.code, 0);

@@ -14,7 +14,8 @@ pub(crate) fn spans(request: &[u8]) -> Vec<String> {
     let mut out = Vec::new();
     for resource_spans in list(&request["resourceSpans"]) {
         let at = &resource_spans["resource"];
-        let resource = Resource { attributes: attributes(at), dropped_attributes_count: number(&at["droppedAttributesCount"]), ..Resource::default() };
+        let resource =
+            Resource { attributes: attributes(at), dropped_attributes_count: number(&at["droppedAttributesCount"]), ..Resource::default() };
         for scope_spans in list(&resource_spans["scopeSpans"]) {
             let at = &scope_spans["scope"];
             let scope = InstrumentationScope {

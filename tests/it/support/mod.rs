@@ -54,7 +54,14 @@ pub(crate) fn assert_same<T: Eq + Hash + Debug>(what: &str, sent: impl IntoItera
         (count, first)
     };
     let (missing, surplus) = (more(&sent, &got), more(&got, &sent));
-    assert!(missing.0 == 0 && surplus.0 == 0, "{what}: {} missing, such as {:?}; {} too many, such as {:?}", missing.0, missing.1, surplus.0, surplus.1);
+    assert!(
+        missing.0 == 0 && surplus.0 == 0,
+        "{what}: {} missing, such as {:?}; {} too many, such as {:?}",
+        missing.0,
+        missing.1,
+        surplus.0,
+        surplus.1
+    );
 }
 
 fn shorten(text: &str) -> String {

@@ -87,7 +87,8 @@ impl Process {
         let (out, err) = (collect(child.stdout.take().expect("a pipe")), collect(child.stderr.take().expect("a pipe")));
         let listening = || {
             let lines = read(&err);
-            let line = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line.get("admin").is_some())?;
+            let line =
+                lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line.get("admin").is_some())?;
             let address = |key: &str| line[key].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
             Some((address("grpc")?, address("http")?, address("admin")?))
         };
@@ -148,7 +149,11 @@ impl Process {
 
 /// Free ports, where the test names none, and what it adds to them.
 fn text(config: &str) -> String {
-    PORTS.lines().filter(|line| !config.contains(line.split(' ').next().unwrap_or_default()) && !line.is_empty()).fold(String::new(), |text, line| text + line + "\n") + config
+    PORTS
+        .lines()
+        .filter(|line| !config.contains(line.split(' ').next().unwrap_or_default()) && !line.is_empty())
+        .fold(String::new(), |text, line| text + line + "\n")
+        + config
 }
 
 impl Drop for Process {

@@ -17,7 +17,8 @@ service: { admin: { endpoint: "127.0.0.1:0" } }
 "#;
 
 /// Everything passes as it is.
-pub(crate) const ALL_OFF: &str = "processors: { enrich: { enabled: false }, redaction: { enabled: false }, tail_sampling: { enabled: false } }\n";
+pub(crate) const ALL_OFF: &str =
+    "processors: { enrich: { enabled: false }, redaction: { enabled: false }, tail_sampling: { enabled: false } }\n";
 
 pub(crate) struct Stage {
     pub(crate) running: Running,

@@ -13,7 +13,13 @@ pub(crate) struct Item {
 impl std::fmt::Debug for Item {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
-        write!(f, "Item {{ body: {}, resource: {}, scope: {} }}", text(&self.body), text(&self.resource.concat()), text(&self.scope.concat()))
+        write!(
+            f,
+            "Item {{ body: {}, resource: {}, scope: {} }}",
+            text(&self.body),
+            text(&self.resource.concat()),
+            text(&self.scope.concat())
+        )
     }
 }
 
