@@ -34,16 +34,16 @@ const LONGEST_GAP: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
-    /// `table` for people, `json` for tools: one line per trace.
+    /// How the answer is written, one line per trace: `table` for people, `json` for tools.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// With `--format json`: the facts of every span with a model call or usage.
+    /// Add the facts of every span with a model call or usage, with `--format json`.
     #[arg(long)]
     spans: bool,
     /// Write what is kept to this file, one OTLP/JSON request a line.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// *.binpb and *.json hold one request, *.jsonl one a line.
+    /// Recorded requests: *.binpb and *.json hold one, *.jsonl one a line; several files are read in the order given.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 }

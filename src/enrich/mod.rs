@@ -52,6 +52,11 @@ use roles::{Responses, Roles};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Whether only spans of model calls, agents and their tools carry this attribute.
+pub(crate) fn is_of_models(key: &[u8]) -> bool {
+    keys::Key::find(key).is_some_and(keys::Key::is_of_models)
+}
+
 /// What the shards of one stage have in common. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Shared {

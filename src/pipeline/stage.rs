@@ -14,6 +14,7 @@ use crate::receive::{self, Busy, Intake, Opened, Receivers, Tokens};
 use crate::redact;
 use crate::sample::Decisions;
 use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -30,6 +31,9 @@ const SHARD_QUEUE: usize = 256;
 
 /// A sender is told to come back after this long where a shard does not keep up.
 const SHARD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Histograms keep every value until they are rendered or tidied up, also where nobody scrapes them.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
 
 /// Part of the memory limit from which new requests are refused. The rest is for what admitted traffic still grows by:
 /// added attributes, redacted copies, batches on their way out.
@@ -132,6 +136,7 @@ impl Running {
                 warn!(target: "live", %error, "the admin port stopped");
             }
         });
+        tokio::spawn(tidy(telemetry.metrics.clone(), stop_admin.clone()));
         let tokens = receivers.tokens();
         let receivers = tokio::spawn(receivers.serve(stop_receiving.clone()));
         status.serving();
@@ -180,6 +185,7 @@ impl Running {
     /// Where the new config does not work. Nothing has changed then.
     pub async fn reload(&self, file: &File, plan: Plan) -> Result<(), StartError> {
         let plan = Arc::new(plan);
+        plan.warnings.iter().for_each(|warning| warn!(target: "config", "{warning}"));
         self.forward.reload(&file.exporters)?;
         self.labels.replace(plan.redactor.clone());
         self.tokens.replace(&file.receivers.otlp.auth.bearer_tokens);
@@ -229,6 +235,17 @@ fn admin_config(file: &File) -> AdminConfig {
         endpoint: admin.endpoint.to_string(),
         tokens: admin.auth.bearer_tokens.iter().map(|token| AdminConfig::digest(token.expose())).collect(),
         allowed_hosts: admin.allowed_hosts.clone(),
+    }
+}
+
+/// Keeps the buffers of the histograms small until it is told to stop.
+async fn tidy(metrics: Metrics, stop: CancellationToken) {
+    let mut every = tokio::time::interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            _ = every.tick() => metrics.upkeep(),
+            () = stop.cancelled() => return,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, TraceId};
 use crate::receive::Received;
 use crate::redact::walk::{Message, Walk};
-use crate::redact::{Findings, Redacted, Redactor};
+use crate::redact::{Findings, Redacted, Redactor, cut};
 use crate::sample::Kept;
 use crate::telemetry::memory::Budget;
 use std::collections::HashMap;
@@ -22,6 +22,8 @@ const MAX_HEADS: usize = 1024;
 #[derive(Debug)]
 pub struct Redact {
     redactor: Option<Arc<Redactor>>,
+    /// 0 is no limit.
+    max_content: usize,
     budget: Budget,
     heads: HashMap<Head, Head>,
     scratch: Vec<u8>,
@@ -43,12 +45,19 @@ pub struct Redaction {
 impl Redact {
     /// A stage with these rules; none leaves every value as it is.
     pub fn new(redactor: Option<Arc<Redactor>>, budget: Budget) -> Redact {
-        Redact { redactor, budget, heads: HashMap::new(), scratch: Vec::new() }
+        Redact { redactor, max_content: 0, budget, heads: HashMap::new(), scratch: Vec::new() }
     }
 
-    /// Goes on with other rules.
-    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>) {
+    /// The same, cutting content of model spans to so many characters as it leaves; 0 is no limit.
+    #[must_use]
+    pub fn with_max_content(self, chars: usize) -> Redact {
+        Redact { max_content: chars, ..self }
+    }
+
+    /// Goes on with other rules and another limit.
+    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>, max_content: usize) {
         self.redactor = redactor;
+        self.max_content = max_content;
         self.heads.clear();
     }
 
@@ -80,7 +89,7 @@ impl Redact {
                         out.tracestates_left += u64::from(left.is_err());
                     }
                     let body = cleared.as_deref().unwrap_or(item.body());
-                    out.blocked += u64::from(!self.push(&mut batch, item.head(), body, &mut findings));
+                    out.blocked += u64::from(!self.push(&mut batch, item.head(), body, self.max_content, &mut findings));
                 }
                 if !findings.is_empty() {
                     out.found.push((trace.trace_id, findings));
@@ -102,7 +111,7 @@ impl Redact {
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal, 1, item.size());
             // What is found is counted as it leaves.
-            let ok = self.push(&mut batch, item.head(), item.body(), &mut Findings::new());
+            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut Findings::new());
             passed.push(ok);
             if ok {
                 packed.push(&batch.heads[0], |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
@@ -113,17 +122,22 @@ impl Redact {
     }
 
     /// Adds one redacted item to a batch, with the fields in `scratch` behind it. False where it had to be held back.
-    fn push(&mut self, batch: &mut Batch, head: &Head, body: &[u8], findings: &mut Findings) -> bool {
+    fn push(&mut self, batch: &mut Batch, head: &Head, body: &[u8], max_content: usize, findings: &mut Findings) -> bool {
+        let limit = if batch.signal == Signal::Traces { max_content } else { 0 };
         let Some(redactor) = self.redactor.clone() else {
             let head = batch.head(head);
-            batch.push(head, body, &self.scratch);
+            let cut = cut::span(body, limit);
+            batch.push(head, cut.as_deref().unwrap_or(body), &self.scratch);
             return true;
         };
         let mut found = Findings::new();
         let message = if batch.signal == Signal::Logs { Message::LogRecord } else { Message::Span };
         let rewritten = catch_unwind(AssertUnwindSafe(|| {
             let mut walk = Walk { redactor: &redactor, findings: &mut found };
-            (walk.message(message, body), walk.message(message, &self.scratch))
+            let changed = walk.message(message, body);
+            // Behind redaction: half a secret is not recognised as one.
+            let cut = cut::span(changed.as_deref().unwrap_or(body), limit);
+            (cut.or(changed), walk.message(message, &self.scratch))
         }));
         let Ok((changed, extra)) = rewritten else { return false };
         let Some(head) = self.head(&redactor, head, &mut found) else { return false };

@@ -70,7 +70,7 @@ impl Policy {
 #[derive(Default)]
 struct Parts {
     name: Option<String>,
-    kind: Option<Kind>,
+    kind: Option<String>,
     condition: Option<When>,
     sample: Option<Sample>,
     blocks: Vec<(String, Form)>,
@@ -99,7 +99,7 @@ impl Parts {
     /// consequence.
     fn finish<E: de::Error>(mut self) -> Result<Policy, E> {
         let name = self.name.ok_or_else(|| E::missing_field("name"))?;
-        let Some(Kind(kind)) = self.kind else {
+        let Some(kind) = self.kind else {
             if let Some((block, _)) = self.blocks.first() {
                 return Err(E::custom(format_args!("needs a type beside its block {block}")));
             }
@@ -123,19 +123,19 @@ impl Parts {
     }
 }
 
-/// Every type a policy may have.
+/// What `type` may say.
 static TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| [Condition::NAMES, &["probabilistic", "and", "not", "drop"]].concat());
 
-/// Every key: a block is called as its type.
-static KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| [&["name", "condition", "sample", "type"], &TYPES[..]].concat());
+/// The keys of a policy.
+static KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| [&["name", "condition", "sample", "type"], TYPES.as_slice()].concat());
 
-/// A type, checked while it is read: what is wrong with it is then found at its place, with the name that was meant.
-struct Kind(String);
+/// The value of `type`, refused where it stands if there is no such type.
+struct TypeName(String);
 
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
-        let kind = String::deserialize(deserializer)?;
-        if TYPES.contains(&&kind[..]) { Ok(Kind(kind)) } else { Err(de::Error::unknown_variant(&kind, &TYPES)) }
+impl<'de> Deserialize<'de> for TypeName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TypeName, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if TYPES.contains(&name.as_str()) { Ok(TypeName(name)) } else { Err(de::Error::unknown_variant(&name, &TYPES)) }
     }
 }
 
@@ -154,7 +154,7 @@ impl<'de> Deserialize<'de> for Policy {
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "name" => parts.name = Some(map.next_value()?),
-                        "type" => parts.kind = Some(map.next_value()?),
+                        "type" => parts.kind = Some(map.next_value::<TypeName>()?.0),
                         "condition" => parts.condition = Some(map.next_value()?),
                         "sample" => parts.sample = Some(map.next_value()?),
                         "probabilistic" => parts.blocks.push((key, Form::Probabilistic(map.next_value()?))),
