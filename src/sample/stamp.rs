@@ -91,12 +91,13 @@ impl Stamp {
     /// who lets a trace out last speaks for it. `None` where nothing of that stands on the span.
     pub fn cleared(&self, index: usize, body: &[u8]) -> Option<Vec<u8>> {
         let stale: &[&[u8]] = match &self.detail {
-            Some(_) if self.bears(index) => &[b"tollgate.sampling.", b"tollgate.trace."],
-            _ if self.late || self.partial => &[b"tollgate.sampling.late", b"tollgate.sampling.partial"],
+            Some(_) if self.bears(index) => &[b"sampling.", b"trace."],
+            _ if self.late || self.partial => &[b"sampling.late", b"sampling.partial"],
             _ => return None,
         };
         edit::attributes(body, span::attributes_field(Signal::Traces), |pair| {
-            if stale.iter().any(|start| pair.key.starts_with(start)) { Edit::Remove } else { Edit::Keep }
+            let ours = pair.key.strip_prefix(b"tollgate.");
+            if ours.is_some_and(|key| stale.iter().any(|start| key.starts_with(start))) { Edit::Remove } else { Edit::Keep }
         })
     }
 
