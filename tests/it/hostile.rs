@@ -1,11 +1,11 @@
 //! Input nobody should send: the answer says what is wrong and whether to come back, and the next good request passes.
 
-use crate::support::PATIENCE;
-use crate::support::build::{lone, request};
+use crate::corpus;
+use crate::support::build::{failed, lone, request};
 use crate::support::client::{Called, Posted, framed, gzip, zstd};
 use crate::support::sink::{Sink, Via};
 use crate::support::stage::{ALL_OFF, Stage};
-use crate::support::wire;
+use crate::support::{PATIENCE, until_sync, wire};
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use std::net::SocketAddr;
@@ -339,4 +339,54 @@ async fn spans_with_impossible_ids_are_left_out_and_counted_and_the_others_accep
     setup.sink.wait_for(Signal::Traces, Via::Grpc, 2).await;
     assert_eq!(setup.stage.metric("tollgate_receive_spans_total", &[("outcome", "rejected")]), 2.0);
     setup.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_requests_with_broken_bytes_meet_no_stage_that_panics_loses_count_or_leaks_memory() {
+    let sink = Sink::start().await;
+    let processors = "processors: { tail_sampling: { decision_wait: 1s, extend_while_active: { idle: 0s } } }\n";
+    let exporters = format!("exporters: {{ otlp_http: {{ endpoint: \"{}\", batch: {{ flush_after: 5ms }} }} }}\n", sink.url());
+    let stage = Stage::start(&(processors.to_owned() + &exporters)).await;
+    let watch = stage.watch_books();
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    let (mut taken, mut refused) = (0, 0);
+    for recorded in corpus::all().into_iter().filter(|r| !r.body.is_empty()) {
+        for any_byte in [true, false] {
+            let mut body = recorded.body.clone();
+            for _ in 0..4 {
+                let at = next() % body.len();
+                // Letters for letters mostly leave a valid request, of values nobody writes.
+                match (any_byte, body[at].is_ascii_alphanumeric()) {
+                    (true, _) => body[at] = next() as u8,
+                    (false, true) => body[at] = b"09aAzZ{["[next() % 8],
+                    (false, false) => {}
+                }
+            }
+            let kind = if recorded.json { JSON } else { PROTOBUF };
+            let answer = stage.client.post_to(&format!("/v1/{}", recorded.signal), &[kind], body).await;
+            match answer.status {
+                200 => taken += 1,
+                400 => refused += 1,
+                _ => panic!("{}: {answer:?}", recorded.file),
+            }
+        }
+    }
+    assert!(taken > 200 && refused > 200, "{taken} taken, {refused} refused");
+    assert_eq!(stage.client.export(Signal::Traces, &request(vec![failed(lone("good"), "no")])).await.code, 0);
+    assert_eq!(stage.metric("tollgate_redact_blocked_spans_total", &[]), 0.0, "nothing was held back by a failure");
+    until_sync("everything is decided", || stage.metric("tollgate_sampling_traces_pending", &[]) == 0.0).await;
+    watch.assert_balanced_throughout();
+    let ledger = stage.telemetry.ledger.clone();
+    stage.finish().await;
+    let books = ledger.books();
+    assert_eq!((books.lost, books.destinations[0].failed), (0, 0), "{books:?}");
+    assert_eq!(books.destinations[0].quarantined, 0, "what was taken is what a backend takes");
+    assert_eq!(
+        sink.count(Signal::Traces, Via::Http) + sink.count(Signal::Logs, Via::Http) + sink.count(Signal::Metrics, Via::Http),
+        books.forwarded as usize
+    );
 }

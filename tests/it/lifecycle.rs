@@ -189,3 +189,18 @@ async fn while_it_drains_it_is_not_ready_and_takes_nothing_new() {
     assert_eq!(process.ended().await, 0);
     assert_eq!(sink.traces().into_iter().collect::<Vec<_>>(), [hex(&one.trace_id)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_stops_at_once() {
+    let sink = Sink::start().await;
+    sink.go_away().await;
+    let service = "service: { admin: { endpoint: \"127.0.0.1:0\" }, shutdown_timeout: 300s }\n";
+    let mut process = Process::start(&(config(&sink, EVERYTHING) + service), &[]).await;
+    assert_eq!(process.client.export(Signal::Traces, &request(vec![lone("one")])).await.code, 0);
+    process.signal(Kill::TERM);
+    until_sync("it drains", || process.err().contains("a second signal stops at once")).await;
+    // The listener for the second one starts behind that line.
+    until("it is not ready", || async { process.page("/ready").await.0 == 503 }).await;
+    process.signal(Kill::TERM);
+    assert_eq!(process.ended().await, 1);
+}
