@@ -4,11 +4,17 @@
 //! what the admin port answers.
 
 use crate::corpus;
+use crate::support::build::{failed, llm_call, lone};
 use crate::support::process::Process;
 use crate::support::sink::{Sink, Via};
+use crate::support::stage::Stage;
 use crate::support::{json, wire};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
 use prost::Message as _;
 use rustix::process::Signal as Kill;
 use serde_json::Value;
@@ -160,4 +166,104 @@ service: {{ admin: {{ endpoint: \"127.0.0.1:0\" }}, logs: {{ level: trace }} }}
             assert!(count(content, decoy) >= sent, "{decoy}: {sent} sent, {} left over {door}", count(content, decoy));
         }
     }
+}
+
+/// Places that are left as they are on spans, as docs/privacy.md says: names that traces are joined and priced by, and names of attributes and
+/// events. They may not get into metrics all the same.
+const LEFT: [&str; 11] = [
+    "errortype",
+    "eventname",
+    "key",
+    "provider",
+    "requestmodel",
+    "responseid",
+    "responsemodel",
+    "scope",
+    "service",
+    "tracestate",
+    "version",
+];
+
+/// A span with an address in every place that can hold text, each with the name of its place.
+fn planted_everywhere(planted: &mut Vec<String>) -> ExportTraceServiceRequest {
+    let mut plant = |place: &str| {
+        let address = format!("canary.{place}@example.com");
+        planted.push(address.clone());
+        address
+    };
+    let any = |value: Any| Some(AnyValue { value: Some(value) });
+    let pair = |key: String, value: Any| KeyValue { key, value: any(value), ..KeyValue::default() };
+    let text = |value: String| Any::StringValue(value);
+    let list = vec![AnyValue { value: Some(text(plant("list"))) }];
+    let map = vec![pair("inside".into(), text(plant("map"))), pair(plant("mapkey"), text("x".into()))];
+    let json = format!("{{\"messages\":[{{\"content\":\"to {} now\",\"{}\":1}}]}}", plant("json"), plant("jsonkey"));
+    let nested = serde_json::json!({ "raw": serde_json::json!({ "deep": plant("jsontwice") }).to_string() }).to_string();
+    let mut span = failed(llm_call(lone(&plant("name")), "stop"), &plant("status"));
+    span.trace_state = format!("vendor={}", plant("tracestate").replace('@', "%40"));
+    span.attributes
+        .retain(|a| !["gen_ai.request.model", "gen_ai.response.model", "gen_ai.provider.name", "gen_ai.response.id"].contains(&&a.key[..]));
+    span.attributes.extend([
+        pair("gen_ai.request.model".into(), text(plant("requestmodel"))),
+        pair("gen_ai.response.model".into(), text(plant("responsemodel"))),
+        pair("gen_ai.provider.name".into(), text(plant("provider"))),
+        pair("gen_ai.response.id".into(), text(plant("responseid"))),
+        pair("error.type".into(), text(plant("errortype"))),
+        pair("user.email".into(), text(plant("value"))),
+        pair(plant("key"), text("x".into())),
+        pair("bytes".into(), Any::BytesValue(plant("bytes").into_bytes())),
+        pair("list".into(), Any::ArrayValue(ArrayValue { values: list })),
+        pair("map".into(), Any::KvlistValue(KeyValueList { values: map })),
+        pair("gen_ai.input.messages".into(), text(json)),
+        pair("nested".into(), text(nested)),
+    ]);
+    span.events.push(span::Event {
+        name: plant("eventname"),
+        attributes: vec![pair("exception.message".into(), text(plant("event")))],
+        ..span::Event::default()
+    });
+    span.links.push(span::Link {
+        trace_id: vec![5; 16],
+        span_id: vec![5; 8],
+        attributes: vec![pair("why".into(), text(plant("link")))],
+        ..span::Link::default()
+    });
+    let resource = Resource {
+        attributes: vec![pair("service.name".into(), text(plant("service"))), pair("host.owner".into(), text(plant("resource")))],
+        ..Resource::default()
+    };
+    let scope = InstrumentationScope {
+        name: plant("scope"),
+        version: plant("version"),
+        attributes: vec![pair("by".into(), text(plant("scopeattribute")))],
+        ..InstrumentationScope::default()
+    };
+    let scope_spans = vec![ScopeSpans { scope: Some(scope), spans: vec![span], ..ScopeSpans::default() }];
+    ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() }] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_place_that_can_hold_text_is_looked_at() {
+    let sink = Sink::start().await;
+    let config = format!("exporters: {{ otlp_grpc: {{ endpoint: \"{}\" }} }}\n", sink.url());
+    let stage = Stage::start(&config).await;
+    let mut planted = Vec::new();
+    let body = planted_everywhere(&mut planted).encode_to_vec();
+    assert_eq!(stage.client.export(Signal::Traces, &body).await.code, 0);
+    sink.wait_for(Signal::Traces, Via::Grpc, 1).await;
+    let metrics = stage.page("/metrics").await.1;
+    let decision = stage.page(&format!("/api/decisions/{}", sink.spans()[0].0)).await.1;
+    let doors = [("gRPC", sink.got()[0].body.to_vec()), ("/metrics", metrics.into_bytes()), ("/api/decisions", decision.into_bytes())];
+    let mut leaks = Vec::new();
+    for (door, content) in &doors {
+        let may_stand = |value: &str| *door == "gRPC" && LEFT.iter().any(|place| value.contains(&format!(".{place}@")));
+        for value in planted.iter().filter(|value| !may_stand(value)) {
+            for form in [value.clone(), value.replace('@', "%40")] {
+                if memchr::memmem::find(content, form.as_bytes()).is_some() {
+                    leaks.push(format!("{door}: {form}"));
+                }
+            }
+        }
+    }
+    assert!(leaks.is_empty(), "{leaks:?}");
+    stage.finish().await;
 }
