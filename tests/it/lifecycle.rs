@@ -5,6 +5,7 @@ use crate::support::process::{Process, tollgate};
 use crate::support::sink::{Mood, Sink};
 use crate::support::{assert_same, until, until_sync};
 use rustix::process::Signal as Kill;
+use serde_json::Value;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use tollgate::otlp::signal::Signal;
@@ -32,6 +33,11 @@ async fn hold(process: &Process) -> (String, [u8; 16], u64) {
     let child = span(trace, fresh(), Some(root), "child");
     assert_eq!(process.client.export(Signal::Traces, &request(vec![child])).await.code, 0);
     (hex(&trace), trace, root)
+}
+
+/// The lines of its log.
+fn log(process: &Process) -> Vec<Value> {
+    process.err().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 async fn held(process: &Process, count: f64) {
@@ -109,9 +115,7 @@ async fn sigterm_decides_and_delivers_everything_that_is_held() {
     assert_eq!(process.ended().await, 0);
     // Errors are kept whatever the policies say; the others were decided, too, and dropped.
     assert_same("what was kept", sent, sink.spans());
-    let drained = process.err();
-    let drained =
-        drained.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find(|l| l["message"] == "drained");
+    let drained = log(&process).into_iter().find(|line| line["message"] == "drained");
     let drained = drained.expect("the log tells what became of everything");
     assert_eq!(
         (&drained["accepted"], &drained["forwarded"], &drained["dropped"], &drained["lost"]),
@@ -157,8 +161,11 @@ async fn without_a_backend_it_runs_queues_and_counts_what_it_could_not_deliver()
     process.signal(Kill::TERM);
     assert_eq!(process.ended().await, 0);
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-    let log = process.err();
-    assert!(log.contains("shutdown") && log.contains("10"), "the log tells what was given up: {log}");
+    let log = log(&process);
+    let lost = log.iter().find(|line| line["reason"] == "shutdown" && line["destination"] == "otlp_grpc");
+    assert!(lost.is_some_and(|line| line["items"].as_u64() > Some(0)), "the log tells what was given up, and why: {}", process.err());
+    let drained = log.iter().find(|line| line["message"] == "drained").expect("the sum of it");
+    assert_eq!((&drained["accepted"], &drained["undelivered"]), (&10.into(), &10.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
