@@ -2,6 +2,7 @@
 
 mod admin;
 mod canary;
+mod chain;
 mod check;
 mod commands;
 mod corpus;
