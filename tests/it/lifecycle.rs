@@ -211,3 +211,10 @@ async fn a_second_signal_stops_at_once() {
     process.signal(Kill::TERM);
     assert_eq!(process.ended().await, 1);
 }
+
+#[test]
+fn a_config_that_does_not_load_starts_nothing_and_is_status_2() {
+    let ran = tollgate(["run", "--set", "processors.tail_sampling.decision_wiat=3s"], b"");
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.err.contains("did you mean \"decision_wait\"?") && !ran.err.contains("listening"), "{}", ran.err);
+}

@@ -16,6 +16,7 @@ mod map;
 mod otlp;
 mod outage;
 mod passthrough;
+mod reload;
 mod sampling;
 mod settings;
 mod support;
