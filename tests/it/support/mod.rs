@@ -48,10 +48,9 @@ pub(crate) fn multiset<T: Eq + Hash>(things: impl IntoIterator<Item = T>) -> Has
 pub(crate) fn assert_same<T: Eq + Hash + Debug>(what: &str, sent: impl IntoIterator<Item = T>, got: impl IntoIterator<Item = T>) {
     let (sent, got) = (multiset(sent), multiset(got));
     let more = |a: &HashMap<T, usize>, b: &HashMap<T, usize>| -> (usize, Option<String>) {
-        let differing = a.iter().filter(|(thing, count)| b.get(thing).copied().unwrap_or(0) < **count);
-        let mut first = None;
-        let count = differing.inspect(|(thing, _)| drop(first.get_or_insert_with(|| shorten(&format!("{thing:?}"))))).count();
-        (count, first)
+        let differing: Vec<&T> =
+            a.iter().filter(|(thing, count)| b.get(thing).copied().unwrap_or(0) < **count).map(|(thing, _)| thing).collect();
+        (differing.len(), differing.first().map(|thing| shorten(&format!("{thing:?}"))))
     };
     let (missing, surplus) = (more(&sent, &got), more(&got, &sent));
     assert!(
