@@ -4,7 +4,7 @@ use crate::support::build::{fresh, hex, lone, request, span, text, trace_id, wit
 use crate::support::client::Client;
 use crate::support::sink::{Mood, Sink, Via};
 use crate::support::stage::Stage;
-use crate::support::{PATIENCE, assert_same, until, until_sync};
+use crate::support::{PATIENCE, assert_same, until_sync};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -247,17 +247,20 @@ async fn a_dead_destination_does_not_slow_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_span_that_a_backend_refuses_for_good_does_not_take_others_with_it() {
     let sink = Sink::start().await;
-    let stage = Stage::start(&config(&exporter("otlp_http", "a", &sink.url(), ""))).await;
-    sink.mood(Mood::Refuse { grpc: 3, http: 400 });
-    let told = Told::default();
-    assert!(told.send(&stage.client, true).await);
-    until("four spans are set aside", || async { stage.metric("tollgate_forward_spans_total", &[("outcome", "quarantined")]) == 4.0 })
-        .await;
-    sink.mood(Mood::Good);
-    sink.delay(Duration::from_millis(50));
-    let after = Told::default();
-    assert!(after.send(&stage.client, false).await);
-    until_sync("what comes after it arrives", || sink.spans().len() == 4).await;
-    assert_same("after", after.accepted(), sink.spans());
+    sink.mood(Mood::Dislike("poison"));
+    let exporters = [exporter("otlp_grpc", "a", &sink.url(), ""), exporter("otlp_http", "b", &sink.url(), "")].join(", ");
+    let stage = Stage::start(&config(&exporters)).await;
+    let watch = stage.watch_books();
+    let names: Vec<String> = (0..16).map(|n| if n == 11 { "poison".to_owned() } else { format!("good-{n}") }).collect();
+    assert_eq!(stage.client.export(Signal::Traces, &request(names.iter().map(|name| lone(name)).collect())).await.code, 0);
+    let spans = |labels: &[(&str, &str)]| stage.metric("tollgate_forward_spans_total", labels);
+    until_sync("one span is set aside by each", || spans(&[("outcome", "quarantined")]) == 2.0).await;
+    stage.until_sent().await;
+    for (via, destination) in [(Via::Grpc, "otlp_grpc/a"), (Via::Http, "otlp_http/b")] {
+        assert_eq!(sink.count(Signal::Traces, via), 15, "{via:?}");
+        assert_eq!(spans(&[("destination", destination), ("outcome", "sent")]), 15.0);
+        assert_eq!(spans(&[("destination", destination), ("outcome", "quarantined")]), 1.0);
+    }
+    watch.assert_balanced_throughout();
     stage.finish().await;
 }

@@ -49,6 +49,8 @@ pub(crate) enum Mood {
     Good,
     /// It answers with these codes and keeps nothing.
     Refuse { grpc: u16, http: u16 },
+    /// It takes everything but requests that hold this text, which it refuses for good.
+    Dislike(&'static str),
 }
 
 #[derive(Clone)]
@@ -182,7 +184,12 @@ impl Sink {
         tokio::time::sleep(delay).await;
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let via = if header("content-type").is_some_and(|kind| kind.starts_with("application/grpc")) { Via::Grpc } else { Via::Http };
-        if let Mood::Refuse { grpc, http } = mood {
+        let refused = match mood {
+            Mood::Good => None,
+            Mood::Refuse { grpc, http } => Some((grpc, http)),
+            Mood::Dislike(text) => memchr::memmem::find(&body, text.as_bytes()).map(|_| (3, 400)),
+        };
+        if let Some((grpc, http)) = refused {
             return if via == Via::Grpc { grpc_reply(grpc) } else { http_reply(http) };
         }
         let path = parts.uri.path();
