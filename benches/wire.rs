@@ -1,24 +1,73 @@
 //! The wire-level path beside prost, on the same bytes in the same run: the ratio is the rule.
 //!
-//! `cargo bench --bench wire`
+//! `cargo bench --bench wire` measures everything, `cargo bench --bench wire -- lean/` one workload. `docs/performance.md` has the rules.
 
-#![expect(missing_docs, reason = "a benchmark")]
+#![allow(missing_docs, dead_code, unreachable_pub, reason = "a benchmark; no binary uses all of what they share")]
 
+mod shard;
+mod template;
 mod workload;
 
 use bytes::Bytes;
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use cpu_time::ThreadTime;
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
+use shard::{Shard, processors};
+use std::cell::{LazyCell, RefCell};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
+use template::Template;
+use tollgate::enrich::Scanner;
 use tollgate::otlp::append::Attributes;
 use tollgate::otlp::regroup::{self, GRPC_PREFIX, Outgoing};
 use tollgate::otlp::request::{Draft, Item, Request};
 use tollgate::otlp::schema;
 use tollgate::otlp::signal::Signal;
-use workload::Workload;
+use workload::{Rng, Workload};
+
+// As in the program: what is compared must not be the allocators.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Time this thread was on a processor. Other programs of a shared machine stretch the time by the clock, each benchmark by another
+/// factor.
+#[derive(Clone, Copy, Debug)]
+struct CpuTime;
+
+impl Measurement for CpuTime {
+    type Intermediate = ThreadTime;
+    type Value = Duration;
+
+    fn start(&self) -> ThreadTime {
+        ThreadTime::now()
+    }
+
+    fn end(&self, start: ThreadTime) -> Duration {
+        start.elapsed()
+    }
+
+    fn add(&self, one: &Duration, other: &Duration) -> Duration {
+        *one + *other
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        value.as_nanos() as f64
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}
+
+/// Bytes that are larger than the last-level cache of any one core: 2^29.
+const COLD: usize = 512 << 20;
 
 fn draft(bytes: &Bytes) -> Draft {
     let (request, places) = Request::scan(Signal::Traces, bytes.clone(), None).expect("a valid request");
@@ -34,14 +83,17 @@ fn append(draft: Draft) -> Vec<Item> {
     draft.append(None, stage).into_iter().map(|(item, ())| item).collect()
 }
 
-fn wire(c: &mut Criterion) {
+fn group<'c>(c: &'c mut Criterion<CpuTime>, name: &str, spans: u64) -> BenchmarkGroup<'c, CpuTime> {
+    let mut group = c.benchmark_group(name);
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2)).sample_size(30);
+    group.throughput(Throughput::Elements(spans));
+    group
+}
+
+fn wire(c: &mut Criterion<CpuTime>) {
     for kind in Workload::ALL {
         let bytes = Bytes::from(workload::encoded(kind, 7));
-        let mut group = c.benchmark_group(kind.name());
-        group
-            .warm_up_time(Duration::from_millis(500))
-            .measurement_time(Duration::from_secs(2))
-            .throughput(Throughput::Elements(kind.spans() as u64));
+        let mut group = group(c, kind.name(), kind.spans() as u64);
         group.bench_function("prost_decode", |b| b.iter(|| ExportTraceServiceRequest::decode(black_box(&bytes[..]))));
         group.bench_function("prost_decode_encode", |b| {
             b.iter(|| ExportTraceServiceRequest::decode(black_box(&bytes[..])).map(|r| r.encode_to_vec()));
@@ -53,19 +105,60 @@ fn wire(c: &mut Criterion) {
                 scan(&bytes)
             });
         });
-        group.bench_function("append", |b| b.iter_batched(|| draft(&bytes), append, BatchSize::SmallInput));
+        group.bench_function("append", |b| b.iter_batched(|| draft(&bytes), append, BatchSize::PerIteration));
         let items = append(draft(&bytes));
         let kept: Vec<&Item> = items.iter().step_by(10).collect();
         group.bench_function("regroup", |b| b.iter(|| encode(black_box(&kept))));
+
+        // Behind the door: enrichment (which scans), insert, decision, the copy of a tenth, regrouping.
+        let template = Template::new(kind);
+        for (name, processors) in [
+            ("shard_keep10", processors(10, 0, false)),
+            ("shard_keep10_hold", processors(10, 128, false)),
+            ("shard_keep100", processors(100, 0, false)),
+            ("shard_keep10_redact", processors(10, 0, true)),
+        ] {
+            let (mut shard, mut rng) = (Shard::new(&processors), Rng(5));
+            group.bench_function(name, |b| {
+                b.iter_batched(|| shard::open(template.fresh(&mut rng)), |r| shard.pass(r), BatchSize::PerIteration);
+            });
+        }
+        // The same with the door: validation, boundaries, ids.
+        let (shard, rng) = (RefCell::new(Shard::new(&processors(10, 0, false))), RefCell::new(Rng(5)));
+        group.bench_function("open_shard_keep10", |b| {
+            let fresh = || template.fresh(&mut rng.borrow_mut());
+            b.iter_batched(fresh, |bytes| shard.borrow_mut().pass(shard::open(bytes)), BatchSize::PerIteration);
+        });
+        group.bench_function("open", |b| b.iter(|| shard::open(bytes.clone())));
         group.finish();
     }
+}
+
+/// The same over more memory than the last-level cache holds: warm numbers flatter whatever copies.
+fn cold(c: &mut Criterion<CpuTime>) {
+    let template = Template::new(Workload::Lean);
+    // Made when the first benchmark asks: another filter should not have to wait for it.
+    let requests = LazyCell::new(|| -> Vec<Bytes> {
+        let mut rng = Rng(9);
+        (0..COLD / template.size()).map(|_| template.fresh(&mut rng)).collect()
+    });
+    let mut group = group(c, "cold", template.spans);
+    let mut at = 0;
+    let mut next = || {
+        at = (at + 1) % requests.len();
+        requests[at].clone()
+    };
+    group.bench_function("prost_decode", |b| b.iter_batched(&mut next, |r| ExportTraceServiceRequest::decode(r), BatchSize::SmallInput));
+    group.bench_function("scan", |b| b.iter_batched(&mut next, |r| scan(&r), BatchSize::SmallInput));
+    group.bench_function("open", |b| b.iter_batched(&mut next, shard::open, BatchSize::SmallInput));
+    group.finish();
 }
 
 /// Boundaries, plain fields and the attributes enrichment watches, of every span.
 fn scan(bytes: &Bytes) -> u64 {
     let (request, places) = Request::scan(Signal::Traces, bytes.clone(), None).expect("a valid request");
-    let mut scanner = tollgate::enrich::Scanner::default();
-    places.iter().map(|&place| scanner.scan(request.item(place))).sum()
+    let mut scanner = Scanner::default();
+    places.iter().map(|&place| scanner.scan(request.item(place))).fold(0, |sum, (view, watched)| sum ^ view.end ^ watched as u64)
 }
 
 fn encode(items: &[&Item]) -> Vec<u8> {
@@ -75,5 +168,5 @@ fn encode(items: &[&Item]) -> Vec<u8> {
     out
 }
 
-criterion_group!(benches, wire);
+criterion_group!(name = benches; config = Criterion::default().with_measurement(CpuTime); targets = wire, cold);
 criterion_main!(benches);

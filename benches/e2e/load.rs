@@ -1,7 +1,8 @@
 //! The generator and the sink: they share one core, the server has the other.
 
 use crate::raw::{RawService, call, tuned_channel, tuned_server};
-use crate::workload::{self, Rng, Workload};
+use crate::template::Template;
+use crate::workload::{Rng, Workload};
 use bytes::Bytes;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,9 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio_stream::wrappers::TcpListenerStream;
-use tollgate::otlp::request::Request;
-use tollgate::otlp::signal::Signal;
-use tollgate::otlp::wire::{Fields, Value};
 
 /// Calls in flight; enough to keep one core busy on the other side.
 const IN_FLIGHT: usize = 16;
@@ -141,45 +139,6 @@ fn start(setup: &Setup, sink: u16) -> (Server, u16) {
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its port");
     (Server(child), line.trim().parse().expect("the server prints its port"))
-}
-
-/// A request and where its trace ids stand, so that every sending of it is about new traces.
-struct Template {
-    body: Vec<u8>,
-    /// Position of each trace id, traces in order.
-    ids: Vec<Vec<usize>>,
-    spans: u64,
-}
-
-impl Template {
-    fn new(workload: Workload) -> Template {
-        let body = workload::encoded(workload, 11);
-        let bytes = Bytes::from(body.clone());
-        let (request, places) = Request::scan(Signal::Traces, bytes.clone(), None).expect("a valid request");
-        let mut ids: Vec<(Vec<u8>, Vec<usize>)> = Vec::new();
-        for &place in &places {
-            let item = request.item(place);
-            let id = Fields::new(item).find_map(|f| if let (1, Value::Len(id)) = (f.number, f.value) { Some(id) } else { None });
-            let id = id.expect("a trace id");
-            let at = id.as_ptr() as usize - bytes.as_ptr() as usize;
-            match ids.last_mut().filter(|(known, _)| known == id) {
-                Some((_, positions)) => positions.push(at),
-                None => ids.push((id.to_vec(), vec![at])),
-            }
-        }
-        Template { body, ids: ids.into_iter().map(|(_, positions)| positions).collect(), spans: places.len() as u64 }
-    }
-
-    fn fresh(&self, rng: &mut Rng) -> Bytes {
-        let mut body = self.body.clone();
-        for positions in &self.ids {
-            let id = [rng.next().to_le_bytes(), rng.next().to_le_bytes()].concat();
-            for &at in positions {
-                body[at..at + 16].copy_from_slice(&id);
-            }
-        }
-        body.into()
-    }
 }
 
 /// On-CPU time of a process, all threads.

@@ -4,11 +4,13 @@
 //! sink the other; traffic stays on loopback. A row whose output does not match what it should be is marked void:
 //! a stage that falls behind looks cheaper than it is. Options: `-- --rounds N --seconds N --only NAME`.
 
-#![expect(missing_docs, reason = "a benchmark")]
+#![allow(missing_docs, dead_code, unreachable_pub, reason = "a benchmark; no binary uses all of what they share")]
 
 mod load;
 mod raw;
 mod server;
+#[path = "../template.rs"]
+mod template;
 #[path = "../workload.rs"]
 mod workload;
 

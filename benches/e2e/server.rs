@@ -6,6 +6,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use std::path::Path;
 use tokio_stream::wrappers::TcpListenerStream;
+use tollgate::config::load_text;
+use tollgate::pipeline::{Plan, Running};
 use tonic::Status;
 
 /// Serves until killed; prints the port it listens on as its first line.
@@ -44,8 +46,9 @@ async fn stage(sink: u16, keep: u32) {
          exporters: {{otlp_grpc/sink: {{endpoint: 'http://127.0.0.1:{sink}'}}}}\n\
          service: {{admin: {{endpoint: '127.0.0.1:0'}}, logs: {{level: error}}}}\n"
     );
-    let file = tollgate::config::load_text("e2e", &config).expect("a valid config");
-    let stage = tollgate::pipeline::Running::start(&file, Path::new("")).await.expect("it starts");
+    let file = load_text("e2e", &config).unwrap_or_else(|problems| panic!("{problems}"));
+    let plan = Plan::compile(&file.processors, Path::new("")).expect("a valid config");
+    let stage = Running::start(&file, plan).await.expect("it starts");
     println!("{}", stage.addresses().grpc.expect("gRPC is on").port());
     std::future::pending::<()>().await;
 }

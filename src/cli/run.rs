@@ -28,6 +28,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (loaded, plan) = args.source.plan()?;
     logs::start(&loaded.value.service.logs).map_err(Failure::running)?;
+    report_panics();
     for warning in &loaded.warnings {
         warn!(target: "config", "{warning}");
     }
@@ -41,6 +42,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         stage.shutdown().await;
         Ok(())
     })
+}
+
+/// A panic is logged by its place alone: its text may quote what it failed on, and that may be a prompt.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        error!(target: "pipeline", at, "panicked");
+    }));
 }
 
 /// The signals that are understood.
@@ -77,7 +86,12 @@ async fn serve(stage: Running, args: &Args, signals: Signals) -> Result<Running,
             _ = hangup.recv() => {}
             Some(()) = changes.recv() => {}
         }
-        match reload(&stage, args).await {
+        let reloaded = tokio::select! {
+            reloaded = reload(&stage, args) => reloaded,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        match reloaded {
             Ok(()) => {
                 failed.set(0.0);
                 info!(target: "config", "reloaded");

@@ -16,17 +16,21 @@ use crate::enrich::meters::Meters;
 use crate::enrich::price::{Call, Class, Fee, Outcome, Priced, SkipReason, Usage as PriceUsage};
 use crate::enrich::roles::{Claim, Cover, Responses, Role, Roles, Usage as Claimed, Verdict};
 use crate::enrich::scan::{Attributes, Finds, Found, Keys, Table};
-use crate::enrich::source::{Library, Source};
+use crate::enrich::source::{Library, Noted, Source};
 use crate::enrich::tokens::{self, Family, Tokens};
 use crate::enrich::usage::{Usage, settle};
 use crate::enrich::write::{self, Manner, Writer};
 use crate::enrich::{Observer, Settings, Shared, evidence, finishes, json};
-use crate::otlp::request::{Draft, Head};
+use crate::otlp::head::Head;
+use crate::otlp::request::Draft;
 use crate::otlp::span::{self, SpanId, SpanView, TraceId};
 use crate::units::Usd;
 use ahash::RandomState;
 use std::collections::HashMap;
 use std::time::Instant;
+
+/// No place in the batch.
+const NOWHERE: u32 = u32::MAX;
 
 /// How far parents are followed to order a batch. Deeper, the order of arrival decides.
 const MAX_DEPTH: u32 = 512;
@@ -39,7 +43,11 @@ pub(crate) struct Batch {
     plans: Vec<Plan>,
     order: Vec<(u32, u64, u32)>,
     places: HashMap<(TraceId, SpanId), u32, RandomState>,
+    /// Places of parents, by place; `NOWHERE` for one that is not in this batch.
+    parents: Vec<u32>,
     depths: Vec<u32>,
+    /// What was last read of a head, and at which address: spans of one head stand together.
+    noted: Option<(usize, Noted)>,
 }
 
 /// What the first two passes found out about one span.
@@ -69,6 +77,7 @@ impl Batch {
     pub(crate) fn look(&mut self, draft: &Draft, settings: &Settings, shared: &Shared) {
         self.finds.clear();
         self.plans.clear();
+        self.noted = None;
         let mut head_of: Option<(*const Head, Source<'_>)> = None;
         for (head, item) in draft.items() {
             let source = match head_of {
@@ -165,27 +174,24 @@ impl Batch {
 
     /// Finds calls with usage around calls of which one has none: where the inner usage has a gap, the outer one counts.
     fn cover(&mut self, roles: &Roles) {
-        let Batch { plans, order, places, .. } = self;
+        let Batch { plans, order, parents, .. } = self;
         if !plans.iter().any(|plan| plan.claimed == Claimed::CallWithout && !plan.failed)
             || !plans.iter().any(|plan| plan.claimed == Claimed::Call)
         {
             return;
         }
-        let parent = |plans: &[Plan], at: u32| {
-            let facts = &plans.get(at as usize)?.facts;
-            places.get(&(facts.trace_id?, facts.parent_id?)).copied()
-        };
+        let parent = |at: u32| parents.get(at as usize).copied().filter(|up| *up != NOWHERE);
         // Gaps rise …
         for &(_, _, at) in order.iter() {
             let rises = plans.get(at as usize).is_some_and(|plan| plan.gap || plan.claimed == Claimed::CallWithout && !plan.failed);
-            if rises && let Some(up) = parent(plans, at).and_then(|up| plans.get_mut(up as usize)) {
+            if rises && let Some(up) = parent(at).and_then(|up| plans.get_mut(up as usize)) {
                 up.gap = true;
             }
         }
         // … and the outermost call with usage that has one inside covers everything below it. What an earlier batch counted
         // inside it cannot be taken back.
         for &(_, _, at) in order.iter().rev() {
-            let above = parent(plans, at).and_then(|up| plans.get(up as usize)).is_some_and(|up| up.cover != Cover::None);
+            let above = parent(at).and_then(|up| plans.get(up as usize)).is_some_and(|up| up.cover != Cover::None);
             let Some(plan) = plans.get_mut(at as usize) else { continue };
             let tainted = || plan.facts.trace_id.zip(plan.facts.span_id).is_some_and(|(trace, span)| roles.is_tainted(trace, span));
             plan.cover = if above {
@@ -200,17 +206,19 @@ impl Batch {
 
     /// Orders the batch: the deepest spans first, of equally deep ones those that end first.
     fn sort(&mut self) {
-        let Batch { plans, order, places, depths, .. } = self;
+        let Batch { plans, order, places, parents, depths, .. } = self;
         places.clear();
         for (at, plan) in plans.iter().enumerate() {
             if let (Some(trace), Some(span)) = (plan.facts.trace_id, plan.facts.span_id) {
                 places.insert((trace, span), at as u32);
             }
         }
-        let parent = |at: u32| {
-            let facts = &plans.get(at as usize)?.facts;
-            places.get(&(facts.trace_id?, facts.parent_id?)).copied()
-        };
+        parents.clear();
+        parents.extend(plans.iter().map(|plan| {
+            let up = plan.facts.trace_id.zip(plan.facts.parent_id).and_then(|key| places.get(&key));
+            up.copied().unwrap_or(NOWHERE)
+        }));
+        let parent = |at: u32| parents.get(at as usize).copied().filter(|up| *up != NOWHERE);
         depths.clear();
         depths.resize(plans.len(), u32::MAX);
         for start in 0..plans.len() as u32 {
@@ -254,18 +262,27 @@ impl Batch {
         observer: &mut dyn Observer,
     ) -> SpanFacts {
         let Some(plan) = self.plans.get(at) else {
-            return SpanFacts::of(&span::read(item, |_| {}, |_| {}));
+            return SpanFacts::of(&span::view(item));
         };
         if !plan.open {
             observer.span(&plan.facts, None);
             return plan.facts;
         }
-        let view = span::read(item, |_| {}, |_| {});
+        let view = span::view(item);
         let attributes = self.finds.attributes(&plan.found, item, &mut self.table);
         if plan.kind == Kind::None && plan.claimed == Claimed::Nothing {
             return plain(plan, &attributes, &view, settings, meters, out, observer);
         }
-        call(plan, &attributes, &view, &Source::of(head), settings, meters, out, observer)
+        let address = std::ptr::from_ref(head) as usize;
+        let source = match self.noted {
+            Some((of, noted)) if of == address => Source::again(head, noted),
+            _ => {
+                let source = Source::of(head);
+                self.noted = Some((address, source.note(head)));
+                source
+            }
+        };
+        call(plan, &attributes, &view, &source, settings, meters, out, observer)
     }
 }
 

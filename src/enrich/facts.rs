@@ -30,6 +30,8 @@ pub struct SpanFacts {
     pub end: u64,
     /// Status code.
     pub status: StatusCode,
+    /// W3C flags of a span that has no tracestate. `None` where it has one, or where nobody looked: then the span itself tells.
+    pub flags_alone: Option<u32>,
     /// Set where the span failed: by its status or by evidence of its own.
     pub error: Option<ErrorClass>,
     /// Whether the failure is a cancelled call.

@@ -39,8 +39,10 @@ pub use facts::SpanFacts;
 pub use kind::Kind;
 pub use meters::LabelFilter;
 pub use roles::Role;
+pub use scan::Scanner;
 
-use crate::otlp::request::{Draft, Head, Item};
+use crate::otlp::head::Head;
+use crate::otlp::request::{Appended, Draft, Item};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, StatusCode};
 use crate::receive::Received;
@@ -84,6 +86,7 @@ pub struct Enrich {
     meters: Meters,
     roles: Roles,
     batch: Batch,
+    extra: Vec<u8>,
 }
 
 /// What a reload changes.
@@ -105,6 +108,7 @@ impl Enrich {
             meters,
             roles: Roles::default(),
             batch: Batch::default(),
+            extra: Vec::new(),
         }
     }
 
@@ -131,12 +135,12 @@ impl Enrich {
         Enriched { items, arrival }
     }
 
-    fn spans(&mut self, draft: Draft, now: Instant, observer: &mut dyn Observer) -> Vec<(Item, SpanFacts)> {
-        let Enrich { settings, telemetry, shared, meters, roles, batch } = self;
+    fn spans(&mut self, draft: Draft, now: Instant, observer: &mut dyn Observer) -> Appended<SpanFacts> {
+        let Enrich { settings, telemetry, shared, meters, roles, batch, extra } = self;
         batch.look(&draft, settings, shared);
         batch.decide(roles, &shared.responses, now, meters);
         let mut at = 0;
-        draft.append(Some(&telemetry.budget), |head, item, out| {
+        draft.append_in(extra, Some(&telemetry.budget), |head, item, out| {
             at += 1;
             batch.finish(at - 1, head, item, settings, meters, out, observer)
         })
@@ -159,13 +163,13 @@ fn plain_facts(signal: Signal, item: &[u8]) -> SpanFacts {
     if signal != Signal::Traces {
         return SpanFacts { trace_id: span::trace_id(signal, item), ..SpanFacts::default() };
     }
-    SpanFacts::of(&span::read(item, |_| {}, |_| {}))
+    SpanFacts::of(&span::view(item))
 }
 
 /// Items with what was found out about them. Only enrichment makes these.
 #[derive(Debug)]
 pub struct Enriched {
-    items: Vec<(Item, SpanFacts)>,
+    items: Appended<SpanFacts>,
     arrival: Instant,
 }
 
@@ -186,12 +190,12 @@ impl Enriched {
     }
 
     /// The items and their facts.
-    pub fn items(&self) -> &[(Item, SpanFacts)] {
-        &self.items
+    pub fn items(&self) -> impl ExactSizeIterator<Item = (Item, &SpanFacts)> {
+        self.items.iter()
     }
 
     /// The items and their facts, for the next stage.
-    pub fn into_items(self) -> Vec<(Item, SpanFacts)> {
+    pub fn into_items(self) -> Appended<SpanFacts> {
         self.items
     }
 }
@@ -206,6 +210,7 @@ impl SpanFacts {
             start: view.start,
             end: view.end,
             status: view.status,
+            flags_alone: view.trace_state.is_empty().then_some(view.flags),
             error: (view.status == StatusCode::Error).then_some(facts::ErrorClass::Unknown),
             ..SpanFacts::default()
         }

@@ -3,7 +3,8 @@
 //! The same key means different things in different libraries (Strands reports times in milliseconds under a name where
 //! others mean seconds), so a few rules ask for the scope. It is read once for a run of spans, not once a span.
 
-use crate::otlp::request::Head;
+use crate::enrich::scan::position;
+use crate::otlp::head::Head;
 use crate::otlp::span::KeyValue;
 use crate::otlp::wire::{Fields, Value};
 
@@ -48,6 +49,15 @@ pub(crate) struct Source<'a> {
     pub(crate) library: Library,
 }
 
+/// A source in numbers: where its texts stand in the head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noted {
+    service: (u32, u32),
+    scope: (u32, u32),
+    version: (u32, u32),
+    library: Library,
+}
+
 impl<'a> Source<'a> {
     /// Reads the head of a span.
     pub(crate) fn of(head: &'a Head) -> Source<'a> {
@@ -62,6 +72,31 @@ impl<'a> Source<'a> {
         let scope = head.scope_name();
         let library = if openlit && !matches!(scope, "ai" | "gen_ai") { Library::Openlit } else { library(scope) };
         Source { service, scope, version: version(head.scope()), library }
+    }
+
+    /// The same in numbers, for as long as the head stays where it is.
+    pub(crate) fn note(&self, head: &Head) -> Noted {
+        let (resource, scope) = (head.resource(), head.scope());
+        Noted {
+            service: position(resource, self.service.as_bytes()),
+            scope: position(scope, self.scope.as_bytes()),
+            version: position(scope, self.version.as_bytes()),
+            library: self.library,
+        }
+    }
+
+    /// What was noted of a head.
+    pub(crate) fn again(head: &'a Head, noted: Noted) -> Source<'a> {
+        let text = |whole: &'a [u8], (at, len): (u32, u32)| {
+            let bytes = whole.get(at as usize..at as usize + len as usize).unwrap_or_default();
+            std::str::from_utf8(bytes).unwrap_or_default()
+        };
+        Source {
+            service: text(head.resource(), noted.service),
+            scope: text(head.scope(), noted.scope),
+            version: text(head.scope(), noted.version),
+            library: noted.library,
+        }
     }
 
     /// Whether the library makes spans of calls to model providers.

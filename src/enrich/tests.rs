@@ -128,7 +128,7 @@ impl Stage {
             }],
         };
         let opened = crate::receive::open(Signal::Traces, request.encode_to_vec().into(), None, Instant::now()).unwrap();
-        self.enrich.apply(opened.whole(), Instant::now(), &mut self.log).into_items()
+        self.enrich.apply(opened.whole(), Instant::now(), &mut self.log).into_items().into_iter().collect()
     }
 }
 
@@ -558,7 +558,7 @@ fn log_records_pass_with_their_trace_id_and_nothing_added() {
     let request = ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] };
     let opened = crate::receive::open(Signal::Logs, request.encode_to_vec().into(), None, Instant::now()).unwrap();
     let mut stage = Stage::new(&EnrichConfig::default());
-    let items = stage.enrich.apply(opened.whole(), Instant::now(), &mut ()).into_items();
+    let items = stage.enrich.apply(opened.whole(), Instant::now(), &mut ()).into_items().into_iter().collect::<Vec<_>>();
     assert!(items[0].0.extra().is_empty());
     assert_eq!((items[0].1.trace_id, items[0].1.input_tokens), (span::TraceId::new(&[3; 16]), 0));
 }

@@ -4,102 +4,23 @@
 //! item goes to a side buffer of the same part of the request. So holding a span costs its own bytes, its share of the
 //! request and thirty-two bytes of index.
 
+use crate::otlp::head::{Head, Heads, Shared};
 use crate::otlp::signal::Signal;
-use crate::otlp::span::TraceId;
 use crate::otlp::wire::{Field, Fields, Malformed, Value};
 use crate::telemetry::memory::{Budget, Charge};
 use bytes::Bytes;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-/// Hashes of heads; seeded per process, because senders choose what is hashed.
-static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+/// The most items of one request, and the most scopes. What a request holds of either is memory beside its own bytes; half a million
+/// spans are more than 64 MiB of any real ones.
+const MAX_ITEMS: usize = 1 << 19;
+const MAX_SCOPES: usize = 1 << 16;
 
-/// What stands around an item and is not the item: unknown fields of the request, and every field of its resource and scope
-/// messages except the items. Items with equal heads may share one when they leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    hash: u64,
-    /// Unknown fields of the request itself.
-    request: Bytes,
-    /// `ResourceSpans` (or `ResourceLogs`, `ResourceMetrics`) without its scopes.
-    resource: Bytes,
-    /// `ScopeSpans` (or its siblings) without its items.
-    scope: Bytes,
-}
+/// What an item takes beside its bytes while the stages work on it: its place, its entry in their lists.
+const ITEM_COST: usize = 48;
 
-impl Head {
-    /// A head of these encoded fields.
-    pub fn new(request: Bytes, resource: Bytes, scope: Bytes) -> Head {
-        let hash = SEED.hash_one((&request, &resource, &scope));
-        Head { hash, request, resource, scope }
-    }
-
-    /// Equal heads have equal keys, within this process.
-    pub fn key(&self) -> u64 {
-        self.hash
-    }
-
-    /// Unknown fields of the request.
-    pub fn request(&self) -> &Bytes {
-        &self.request
-    }
-
-    /// Encoded fields of the resource message.
-    pub fn resource(&self) -> &Bytes {
-        &self.resource
-    }
-
-    /// Encoded fields of the scope message.
-    pub fn scope(&self) -> &Bytes {
-        &self.scope
-    }
-
-    /// The attributes of the resource, as encoded `KeyValue` messages.
-    pub fn resource_attributes(&self) -> impl Iterator<Item = &[u8]> {
-        inner(&self.resource, 1)
-    }
-
-    /// The attributes of the scope, as encoded `KeyValue` messages.
-    pub fn scope_attributes(&self) -> impl Iterator<Item = &[u8]> {
-        inner(&self.scope, 3)
-    }
-
-    /// The scope's name, empty where it has none or it is not UTF-8.
-    pub fn scope_name(&self) -> &str {
-        let name = messages(&self.scope, 1).flat_map(|scope| messages(scope, 1)).last().unwrap_or_default();
-        std::str::from_utf8(name).unwrap_or_default()
-    }
-
-    /// A copy that does not pin the request it came with. One that already stands alone is not copied again.
-    pub fn detached(&self) -> Head {
-        let copy = |b: &Bytes| if b.is_unique() { b.clone() } else { Bytes::copy_from_slice(b) };
-        Head { hash: self.hash, request: copy(&self.request), resource: copy(&self.resource), scope: copy(&self.scope) }
-    }
-
-    fn size(&self) -> usize {
-        self.request.len() + self.resource.len() + self.scope.len()
-    }
-}
-
-impl Hash for Head {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-/// Length-delimited fields `number` of a message.
-fn messages(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    Fields::new(message).filter_map(move |field| match field.value {
-        Value::Len(content) if field.number == number => Some(content),
-        _ => None,
-    })
-}
-
-/// Fields `number` of the (possibly repeated, therefore merged) message in field 1.
-fn inner(head: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    messages(head, 1).flat_map(move |message| messages(message, number))
-}
+/// What a head takes beside its bytes.
+const HEAD_COST: usize = 256;
 
 /// Where an item stands in its request.
 #[derive(Clone, Copy, Debug)]
@@ -126,27 +47,42 @@ impl Request {
     ///
     /// # Errors
     /// Where one of those levels is not a protobuf message, or the request cannot be addressed by 32 bits.
-    pub fn scan(signal: Signal, bytes: Bytes, charge: Option<Charge>) -> Result<(Request, Vec<Place>), Malformed> {
+    pub fn scan(signal: Signal, bytes: Bytes, mut charge: Option<Charge>) -> Result<(Request, Vec<Place>), Malformed> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Malformed::Size);
         }
-        let (mut heads, mut places) = (Vec::new(), Vec::new());
-        let request_rest = rest(&bytes, &bytes, 1)?;
+        // Room for items of half a KiB, which is what small ones take: the list lives no longer than the request is being taken in.
+        let (mut heads, mut places) = (Vec::new(), Vec::with_capacity(bytes.len() / 512 + 8));
+        let request_rest = Shared::new(rest(&bytes, &bytes, 1)?);
         each(&bytes, 1, |resource| {
-            let resource_rest = rest(&bytes, resource, 2)?;
+            let resource_rest = Shared::new(rest(&bytes, resource, 2)?);
             each(resource, 2, |scope| {
-                let first = places.len();
-                let head = heads.len() as u32;
-                each(scope, 2, |item| {
-                    places.push(Place { at: offset(&bytes, item), len: item.len() as u32, head });
-                    Ok(())
-                })?;
+                let (first, head) = (places.len(), heads.len() as u32);
+                // Items and what stands between them in one walk: each item is a step to memory nobody has touched yet.
+                let (mut fields, mut runs) = (Fields::new(scope), Runs::default());
+                while let Some(field) = fields.try_next()? {
+                    match field.value {
+                        Value::Len(item) if field.number == 2 => {
+                            if places.len() >= MAX_ITEMS {
+                                return Err(Malformed::TooMany("items", MAX_ITEMS));
+                            }
+                            places.push(Place { at: offset(&bytes, item), len: item.len() as u32, head });
+                        }
+                        _ => runs.add(scope, field.start, field.end),
+                    }
+                }
                 if places.len() > first {
-                    heads.push(Head::new(request_rest.clone(), resource_rest.clone(), rest(&bytes, scope, 2)?));
+                    if heads.len() >= MAX_SCOPES {
+                        return Err(Malformed::TooMany("scopes with items", MAX_SCOPES));
+                    }
+                    heads.push(Head::new(&request_rest, &resource_rest, runs.of(&bytes, scope)));
                 }
                 Ok(())
             })
         })?;
+        if let Some(charge) = &mut charge {
+            charge.resize(charge.bytes() + places.len() * ITEM_COST + heads.len() * HEAD_COST);
+        }
         Ok((Request { signal, bytes, heads, _charge: charge }, places))
     }
 
@@ -187,11 +123,7 @@ fn rest(whole: &Bytes, message: &[u8], number: u32) -> Result<Bytes, Malformed> 
             runs.add(message, field.start, field.end);
         }
     }
-    Ok(match runs {
-        Runs::None => Bytes::new(),
-        Runs::One(start, end) => whole.slice_ref(&message[start..end]),
-        Runs::Many(copied) => Bytes::from(copied),
-    })
+    Ok(runs.of(whole, message))
 }
 
 #[derive(Default)]
@@ -209,6 +141,15 @@ impl Runs {
             Runs::One(_, last) if *last == start => *last = end,
             Runs::One(first, last) => *self = Runs::Many([&message[*first..*last], &message[start..end]].concat()),
             Runs::Many(copied) => copied.extend_from_slice(&message[start..end]),
+        }
+    }
+
+    /// The bytes, of `message`, a part of `whole`.
+    fn of(self, whole: &Bytes, message: &[u8]) -> Bytes {
+        match self {
+            Runs::None => Bytes::new(),
+            Runs::One(start, end) => whole.slice_ref(&message[start..end]),
+            Runs::Many(copied) => Bytes::from(copied),
         }
     }
 }
@@ -249,29 +190,98 @@ impl Draft {
     /// Calls `stage` with every item, for it to add encoded fields to a side buffer, and gives the items back whole.
     ///
     /// `budget` accounts for the side buffer.
-    pub fn append<T>(self, budget: Option<&Budget>, mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T) -> Vec<(Item, T)> {
-        let mut extra = Vec::new();
+    pub fn append<T>(self, budget: Option<&Budget>, stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T) -> Appended<T> {
+        self.append_in(&mut Vec::new(), budget, stage)
+    }
+
+    /// The same with room to work in that can be used again: nobody knows how much will be added, and a buffer that grows is
+    /// copied several times.
+    pub fn append_in<T>(
+        self,
+        extra: &mut Vec<u8>,
+        budget: Option<&Budget>,
+        mut stage: impl FnMut(&Head, &[u8], &mut Vec<u8>) -> T,
+    ) -> Appended<T> {
+        extra.clear();
         let mut results = Vec::with_capacity(self.places.len());
         for &place in &self.places {
             let start = extra.len();
-            let result = stage(&self.request.heads[place.head as usize], self.request.item(place), &mut extra);
+            let result = stage(&self.request.heads[place.head as usize], self.request.item(place), extra);
             results.push((place, start as u32, (extra.len() - start) as u32, result));
         }
-        extra.shrink_to_fit();
-        let _charge = budget.filter(|_| extra.capacity() > 0).map(|b| b.charge(extra.capacity()));
-        let part = Arc::new(Part { request: self.request, extra, _charge });
-        results
-            .into_iter()
-            .map(|(place, extra_at, extra_len, result)| (Item { part: Arc::clone(&part), place, extra_at, extra_len }, result))
-            .collect()
+        let extra: Box<[u8]> = extra.as_slice().into();
+        let _charge = budget.filter(|_| !extra.is_empty()).map(|b| b.charge(extra.len()));
+        Appended { part: Arc::new(Part { request: self.request, extra, _charge }), results }
     }
 }
+
+/// Items that a stage has added to, each with what it said about it. An item is made when it is asked for: a list of
+/// them would be one more copy of everything.
+#[derive(Debug)]
+pub struct Appended<T> {
+    part: Arc<Part>,
+    results: Vec<(Place, u32, u32, T)>,
+}
+
+impl<T> Appended<T> {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    /// The items, lent.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Item, &T)> {
+        self.results.iter().map(|(place, at, len, result)| (self.part.item(*place, *at, *len), result))
+    }
+}
+
+impl<T> IntoIterator for Appended<T> {
+    type Item = (Item, T);
+    type IntoIter = IntoItems<T>;
+
+    fn into_iter(self) -> IntoItems<T> {
+        IntoItems { part: self.part, results: self.results.into_iter() }
+    }
+}
+
+/// See [`Appended`].
+#[derive(Debug)]
+pub struct IntoItems<T> {
+    part: Arc<Part>,
+    results: std::vec::IntoIter<(Place, u32, u32, T)>,
+}
+
+impl<T> Iterator for IntoItems<T> {
+    type Item = (Item, T);
+
+    #[inline]
+    fn next(&mut self) -> Option<(Item, T)> {
+        self.results.next().map(|(place, at, len, result)| (self.part.item(place, at, len), result))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.results.size_hint()
+    }
+}
+
+impl<T> ExactSizeIterator for IntoItems<T> {}
 
 #[derive(Debug)]
 struct Part {
     request: Arc<Request>,
-    extra: Vec<u8>,
+    extra: Box<[u8]>,
     _charge: Option<Charge>,
+}
+
+impl Part {
+    fn item(self: &Arc<Part>, place: Place, extra_at: u32, extra_len: u32) -> Item {
+        Item { part: Arc::clone(self), place, extra_at, extra_len }
+    }
 }
 
 /// One span or log record: encoded, shared, with what was added to it.
@@ -315,11 +325,11 @@ impl Item {
     /// For what is kept past the usual wait: a few spans must not pin the whole of what they arrived with.
     pub fn detach(items: &[Item], budget: Option<&Budget>) -> Vec<Item> {
         let Some(first) = items.first() else { return Vec::new() };
-        let mut packed = Packer::with_capacity(first.signal(), items.len(), items.iter().map(Item::size).sum());
+        let mut packed = Packer::with_capacity(first.signal(), items.len(), items.iter().map(Item::size).sum(), budget);
         for item in items {
             packed.push(item.head(), |bytes| bytes.extend_from_slice(item.body()), item.extra());
         }
-        packed.finish(budget)
+        packed.finish()
     }
 }
 
@@ -329,23 +339,27 @@ pub struct Packer {
     signal: Signal,
     bytes: Vec<u8>,
     extra: Vec<u8>,
-    heads: Vec<Head>,
+    heads: Heads,
     places: Vec<(Place, u32, u32)>,
+    budget: Option<Budget>,
 }
 
 impl Packer {
-    /// Room for `items` items of `bytes` bytes in all.
-    pub fn with_capacity(signal: Signal, items: usize, bytes: usize) -> Packer {
-        Packer { signal, bytes: Vec::with_capacity(bytes), extra: Vec::new(), heads: Vec::new(), places: Vec::with_capacity(items) }
+    /// Room for `items` items of `bytes` bytes in all; `budget` accounts for them.
+    pub fn with_capacity(signal: Signal, items: usize, bytes: usize, budget: Option<&Budget>) -> Packer {
+        Packer {
+            signal,
+            bytes: Vec::with_capacity(bytes),
+            extra: Vec::new(),
+            heads: Heads::default(),
+            places: Vec::with_capacity(items),
+            budget: budget.cloned(),
+        }
     }
 
     /// Adds an item: its head, what writes its encoded bytes, and encoded fields that belong behind them.
     pub fn push(&mut self, head: &Head, body: impl FnOnce(&mut Vec<u8>), extra: &[u8]) {
-        // Items of one request stand together, so the head is nearly always the last one seen.
-        let number = self.heads.iter().rposition(|h| h == head).unwrap_or_else(|| {
-            self.heads.push(head.detached());
-            self.heads.len() - 1
-        });
+        let number = self.heads.number(head, self.budget.as_ref());
         let at = self.bytes.len();
         body(&mut self.bytes);
         let place = Place { at: at as u32, len: (self.bytes.len() - at) as u32, head: number as u32 };
@@ -354,26 +368,25 @@ impl Packer {
     }
 
     /// The items, in the order they were added.
-    pub fn finish(self, budget: Option<&Budget>) -> Vec<Item> {
-        let size = self.bytes.capacity() + self.extra.capacity() + self.heads.iter().map(Head::size).sum::<usize>();
-        let request = Request { signal: self.signal, bytes: self.bytes.into(), heads: self.heads, _charge: budget.map(|b| b.charge(size)) };
-        let part = Arc::new(Part { request: Arc::new(request), extra: self.extra, _charge: None });
+    pub fn finish(self) -> Vec<Item> {
+        let size = self.bytes.capacity() + self.extra.capacity() + self.places.len() * size_of::<Item>();
+        let request = Request {
+            signal: self.signal,
+            bytes: self.bytes.into(),
+            heads: self.heads.into_list(),
+            _charge: self.budget.map(|b| b.charge(size)),
+        };
+        let part = Arc::new(Part { request: Arc::new(request), extra: self.extra.into(), _charge: None });
         self.places.into_iter().map(|(place, extra_at, extra_len)| Item { part: Arc::clone(&part), place, extra_at, extra_len }).collect()
     }
 }
 
-/// Splits places by shard of their trace id: all items of a trace go to the same one.
-///
-/// Items without a usable trace id go to shard 0.
-pub fn split(request: &Request, places: &[Place], shards: usize, mut shard_of: impl FnMut(TraceId) -> usize) -> Vec<Vec<Place>> {
+/// Splits places by shard, which is asked for by number of the place.
+pub fn split(places: &[Place], shards: usize, mut shard_of: impl FnMut(usize) -> usize) -> Vec<Vec<Place>> {
     let mut parts = vec![Vec::new(); shards.max(1)];
     let last = parts.len() - 1;
-    for &place in places {
-        let shard = match request.signal {
-            Signal::Metrics => 0,
-            signal => crate::otlp::span::trace_id(signal, request.item(place)).map_or(0, |id| shard_of(id).min(last)),
-        };
-        parts[shard].push(place);
+    for (number, &place) in places.iter().enumerate() {
+        parts[shard_of(number).min(last)].push(place);
     }
     parts
 }

@@ -27,8 +27,11 @@ enum Kind {
     Bytes,
     Text,
     Message(&'static Message),
-    /// An `AnyValue` or what lies in one: counts towards the depth.
+    /// What lies in an `AnyValue`: counts towards the depth.
     Nested(&'static Message),
+    /// A `KeyValue` and an `AnyValue`: half of all messages each, so the way they nearly always look is looked for first.
+    Pair,
+    Any,
 }
 
 /// A message type: its fields by number.
@@ -37,7 +40,7 @@ struct Message {
     fields: [Kind; 17],
 }
 
-use Kind::{Bytes, Fixed32, Fixed64, Fixed64s, Message as Msg, Nested, Text, Unknown, Varint, Varints};
+use Kind::{Any, Bytes, Fixed32, Fixed64, Fixed64s, Message as Msg, Nested, Pair, Text, Unknown, Varint, Varints};
 
 const fn message<const N: usize>(name: &'static str, known: [(usize, Kind); N]) -> Message {
     let mut fields = [Unknown; 17];
@@ -53,15 +56,15 @@ static ANY_VALUE: Message = message(
     "AnyValue",
     [(1, Text), (2, Varint), (3, Varint), (4, Fixed64), (5, Nested(&ARRAY_VALUE)), (6, Nested(&KEY_VALUE_LIST)), (7, Bytes), (8, Varint)],
 );
-static ARRAY_VALUE: Message = message("ArrayValue", [(1, Msg(&ANY_VALUE))]);
-static KEY_VALUE_LIST: Message = message("KeyValueList", [(1, Msg(&KEY_VALUE))]);
-static KEY_VALUE: Message = message("KeyValue", [(1, Text), (2, Msg(&ANY_VALUE)), (3, Varint)]);
+static ARRAY_VALUE: Message = message("ArrayValue", [(1, Any)]);
+static KEY_VALUE_LIST: Message = message("KeyValueList", [(1, Pair)]);
+static KEY_VALUE: Message = message("KeyValue", [(1, Text), (2, Any), (3, Varint)]);
 static ENTITY_REF: Message = message("EntityRef", [(1, Text), (2, Text), (3, Text), (4, Text)]);
-static RESOURCE: Message = message("Resource", [(1, Msg(&KEY_VALUE)), (2, Varint), (3, Msg(&ENTITY_REF))]);
-static SCOPE: Message = message("InstrumentationScope", [(1, Text), (2, Text), (3, Msg(&KEY_VALUE)), (4, Varint)]);
+static RESOURCE: Message = message("Resource", [(1, Pair), (2, Varint), (3, Msg(&ENTITY_REF))]);
+static SCOPE: Message = message("InstrumentationScope", [(1, Text), (2, Text), (3, Pair), (4, Varint)]);
 
-static EVENT: Message = message("Span.Event", [(1, Fixed64), (2, Text), (3, Msg(&KEY_VALUE)), (4, Varint)]);
-static LINK: Message = message("Span.Link", [(1, Bytes), (2, Bytes), (3, Text), (4, Msg(&KEY_VALUE)), (5, Varint), (6, Fixed32)]);
+static EVENT: Message = message("Span.Event", [(1, Fixed64), (2, Text), (3, Pair), (4, Varint)]);
+static LINK: Message = message("Span.Link", [(1, Bytes), (2, Bytes), (3, Text), (4, Pair), (5, Varint), (6, Fixed32)]);
 static STATUS: Message = message("Status", [(2, Text), (3, Varint)]);
 static SPAN: Message = message(
     "Span",
@@ -74,7 +77,7 @@ static SPAN: Message = message(
         (6, Varint),
         (7, Fixed64),
         (8, Fixed64),
-        (9, Msg(&KEY_VALUE)),
+        (9, Pair),
         (10, Varint),
         (11, Msg(&EVENT)),
         (12, Varint),
@@ -94,8 +97,8 @@ static LOG_RECORD: Message = message(
         (1, Fixed64),
         (2, Varint),
         (3, Text),
-        (5, Msg(&ANY_VALUE)),
-        (6, Msg(&KEY_VALUE)),
+        (5, Any),
+        (6, Pair),
         (7, Varint),
         (8, Fixed32),
         (9, Bytes),
@@ -108,11 +111,9 @@ static SCOPE_LOGS: Message = message("ScopeLogs", [(1, Msg(&SCOPE)), (2, Msg(&LO
 static RESOURCE_LOGS: Message = message("ResourceLogs", [(1, Msg(&RESOURCE)), (2, Msg(&SCOPE_LOGS)), (3, Text)]);
 static LOGS: Message = message("ExportLogsServiceRequest", [(1, Msg(&RESOURCE_LOGS))]);
 
-static EXEMPLAR: Message = message("Exemplar", [(2, Fixed64), (3, Fixed64), (4, Bytes), (5, Bytes), (6, Fixed64), (7, Msg(&KEY_VALUE))]);
-static NUMBER_POINT: Message = message(
-    "NumberDataPoint",
-    [(2, Fixed64), (3, Fixed64), (4, Fixed64), (5, Msg(&EXEMPLAR)), (6, Fixed64), (7, Msg(&KEY_VALUE)), (8, Varint)],
-);
+static EXEMPLAR: Message = message("Exemplar", [(2, Fixed64), (3, Fixed64), (4, Bytes), (5, Bytes), (6, Fixed64), (7, Pair)]);
+static NUMBER_POINT: Message =
+    message("NumberDataPoint", [(2, Fixed64), (3, Fixed64), (4, Fixed64), (5, Msg(&EXEMPLAR)), (6, Fixed64), (7, Pair), (8, Varint)]);
 static HISTOGRAM_POINT: Message = message(
     "HistogramDataPoint",
     [
@@ -123,7 +124,7 @@ static HISTOGRAM_POINT: Message = message(
         (6, Fixed64s),
         (7, Fixed64s),
         (8, Msg(&EXEMPLAR)),
-        (9, Msg(&KEY_VALUE)),
+        (9, Pair),
         (10, Varint),
         (11, Fixed64),
         (12, Fixed64),
@@ -133,7 +134,7 @@ static BUCKETS: Message = message("Buckets", [(1, Varint), (2, Varints)]);
 static EXPONENTIAL_POINT: Message = message(
     "ExponentialHistogramDataPoint",
     [
-        (1, Msg(&KEY_VALUE)),
+        (1, Pair),
         (2, Fixed64),
         (3, Fixed64),
         (4, Fixed64),
@@ -150,10 +151,8 @@ static EXPONENTIAL_POINT: Message = message(
     ],
 );
 static QUANTILE: Message = message("ValueAtQuantile", [(1, Fixed64), (2, Fixed64)]);
-static SUMMARY_POINT: Message = message(
-    "SummaryDataPoint",
-    [(2, Fixed64), (3, Fixed64), (4, Fixed64), (5, Fixed64), (6, Msg(&QUANTILE)), (7, Msg(&KEY_VALUE)), (8, Varint)],
-);
+static SUMMARY_POINT: Message =
+    message("SummaryDataPoint", [(2, Fixed64), (3, Fixed64), (4, Fixed64), (5, Fixed64), (6, Msg(&QUANTILE)), (7, Pair), (8, Varint)]);
 static GAUGE: Message = message("Gauge", [(1, Msg(&NUMBER_POINT))]);
 static SUM: Message = message("Sum", [(1, Msg(&NUMBER_POINT)), (2, Varint), (3, Varint)]);
 static HISTOGRAM: Message = message("Histogram", [(1, Msg(&HISTOGRAM_POINT)), (2, Varint)]);
@@ -170,7 +169,7 @@ static METRIC: Message = message(
         (9, Msg(&HISTOGRAM)),
         (10, Msg(&EXPONENTIAL)),
         (11, Msg(&SUMMARY)),
-        (12, Msg(&KEY_VALUE)),
+        (12, Pair),
     ],
 );
 static SCOPE_METRICS: Message = message("ScopeMetrics", [(1, Msg(&SCOPE)), (2, Msg(&METRIC)), (3, Text)]);
@@ -202,7 +201,9 @@ fn check(message: &'static Message, bytes: &[u8], depth: u32) -> Result<(), Malf
                     return Err(Malformed::Utf8(name()));
                 }
             }
+            (Pair, Value::Len(content)) => check_pair(content, depth)?,
             (Msg(inner), Value::Len(content)) => check(inner, content, depth)?,
+            (Any, Value::Len(content)) => check_any(content, depth)?,
             (Nested(inner), Value::Len(content)) => {
                 if depth >= MAX_DEPTH {
                     return Err(Malformed::Depth(MAX_DEPTH));
@@ -220,6 +221,31 @@ fn check(message: &'static Message, bytes: &[u8], depth: u32) -> Result<(), Malf
         }
     }
     Ok(())
+}
+
+/// A short key, a value, nothing else; whatever looks otherwise goes the long way.
+#[inline]
+fn check_pair(pair: &[u8], depth: u32) -> Result<(), Malformed> {
+    if let [0x0a, length @ 0..0x80, rest @ ..] = pair
+        && let Some((key, [0x12, length @ 0..0x80, value @ ..])) = rest.split_at_checked(usize::from(*length))
+        && value.len() == usize::from(*length)
+        && is_utf8(key)
+    {
+        return check_any(value, depth);
+    }
+    check(&KEY_VALUE, pair, depth)
+}
+
+/// A short string, and nothing else.
+#[inline]
+fn check_any(value: &[u8], depth: u32) -> Result<(), Malformed> {
+    if let [0x0a, length @ 0..0x80, text @ ..] = value
+        && text.len() == usize::from(*length)
+        && is_utf8(text)
+    {
+        return Ok(());
+    }
+    check(&ANY_VALUE, value, depth)
 }
 
 /// Short ASCII, which is nearly every key and most values, is cheaper to see than to decode.

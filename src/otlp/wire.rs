@@ -34,6 +34,9 @@ pub enum Malformed {
     /// Values inside values past the limit.
     #[error("values are nested deeper than {0} levels")]
     Depth(u32),
+    /// More parts than one request may have.
+    #[error("more than {1} {0} in one request; send smaller ones")]
+    TooMany(&'static str, usize),
     /// More bytes than a position in a request can address.
     #[error("the request is larger than 4 GiB")]
     Size,
@@ -99,7 +102,8 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Where the bytes are not a field. The walk must not go on after that.
-    #[inline]
+    // Always: it is the whole of every hot loop, and a call would pass the field through memory.
+    #[inline(always)]
     pub fn try_next(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         if self.at >= self.bytes.len() {
             return Ok(None);
@@ -126,7 +130,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         match self.try_next() {
             Ok(field) => field,

@@ -3,7 +3,7 @@
 //! A shard of the running stage owns one path, and so does a replay: what a recorded request shows on a desk is what
 //! the stage does with it.
 
-use crate::enrich::{Enrich, Observer, Shared};
+use crate::enrich::{Enrich, Observer, Shared, SpanFacts};
 use crate::otlp::request::Item;
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
@@ -113,14 +113,20 @@ impl Path {
     pub fn process(&mut self, received: Received, now: Instant, observer: &mut dyn Observer) -> Step {
         let arrived = received.len() as u64;
         let signal = received.signal();
-        let mut items = self.enrich.apply(received, now, observer).into_items();
-        let mut blocked = 0;
+        let items = self.enrich.apply(received, now, observer).into_items();
         if self.redact_early && signal != Signal::Metrics {
-            let bodies: Vec<Item> = items.iter().map(|(item, _)| item.clone()).collect();
+            let (bodies, facts): (Vec<Item>, Vec<SpanFacts>) = items.into_iter().unzip();
             let redacted = self.redact.early(&bodies);
-            items = redacted.into_iter().zip(items).filter_map(|(item, (_, facts))| Some((item?, facts))).collect();
-            blocked = arrived - items.len() as u64;
+            let items: Vec<_> = redacted.into_iter().zip(facts).filter_map(|(item, facts)| Some((item?, facts))).collect();
+            let blocked = arrived - items.len() as u64;
+            self.sample(signal, items.into_iter(), now);
+            return self.finish(arrived, blocked);
         }
+        self.sample(signal, items.into_iter(), now);
+        self.finish(arrived, 0)
+    }
+
+    fn sample(&mut self, signal: Signal, items: impl ExactSizeIterator<Item = (Item, SpanFacts)>, now: Instant) {
         match &mut self.sampling {
             Some(Sampling { sampler, .. }) => {
                 for (item, facts) in items {
@@ -130,15 +136,17 @@ impl Path {
                     }
                 }
             }
-            None if items.is_empty() => {}
+            None if items.len() == 0 => {}
             None => {
-                let keep_class = items.iter().any(|(_, facts)| facts.error.is_some() || facts.truncated);
-                let trace_id = items.first().and_then(|(_, facts)| facts.trace_id);
-                let spans: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
+                let (mut keep_class, mut trace_id, mut spans) = (false, None, Vec::with_capacity(items.len()));
+                for (item, facts) in items {
+                    keep_class |= facts.error.is_some() || facts.truncated;
+                    trace_id = if spans.is_empty() { facts.trace_id } else { trace_id };
+                    spans.push(item);
+                }
                 self.outcome.kept.push(Kept { spans, stamp: Stamp::default(), keep_class, trace_id });
             }
         }
-        self.finish(arrived, blocked)
     }
 
     /// Does what is due at `now`.
@@ -186,11 +194,11 @@ impl Path {
             meters.status(sampler.status());
         }
         let (kept, dropped) = (self.outcome.kept_items(), self.outcome.dropped_items());
-        let Redaction { batches, found, blocked, tracestates_left } = self.redact.apply(&self.outcome.kept);
+        let Redaction { batches, found, blocked, tracestates_left } = self.redact.apply(&mut self.outcome.kept);
         if let Some(Sampling { meters, .. }) = &self.sampling {
             meters.tracestates_left(tracestates_left);
         }
-        let decided = std::mem::take(&mut self.outcome.decisions);
+        let decided = self.outcome.decisions.drain(..).collect();
         self.outcome.clear();
         let report = ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };
         Step { batches, decided, found, report, blocked: blocked + blocked_early }

@@ -15,6 +15,7 @@ use crate::redact;
 use crate::sample::Decisions;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Metrics;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -43,6 +44,9 @@ const REFUSE_AT: f64 = 0.95;
 const MAX_ANSWERS: usize = 200_000;
 const ANSWERS_FOR: Duration = Duration::from_secs(3600);
 
+/// Histograms keep every value they are given until somebody reads them or this has passed.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Why the stage did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -65,7 +69,6 @@ pub struct Running {
     entrance: Entrance,
     forward: Arc<Forward>,
     decisions: Decisions,
-    shards: Vec<JoinHandle<()>>,
     receivers: JoinHandle<()>,
     labels: LabelRules,
     tokens: Tokens,
@@ -109,11 +112,17 @@ impl Running {
             forward: Arc::clone(&forward),
             decisions: decisions.clone(),
             redact_meters: redact::Meters::new(&telemetry.metrics),
+            lost_to_panics: telemetry.metrics.counter(
+                "tollgate_pipeline_lost_spans_total",
+                "Items lost inside the stage, by reason; 0 unless there is a bug",
+                &[("reason", "panic")],
+            ),
         });
-        let (mut shards, mut orders) = (Vec::new(), Vec::new());
+        let plan = Arc::new(plan);
+        let mut orders = Vec::new();
         for number in 0..count {
             let (sender, receiver) = mpsc::channel(SHARD_QUEUE);
-            shards.push(tokio::spawn(Shard::new(number, &plan, Arc::clone(&shared)).run(receiver)));
+            tokio::spawn(Shard::new(number, Arc::clone(&plan), Arc::clone(&shared)).run(receiver));
             orders.push(sender);
         }
         let entrance = Entrance {
@@ -146,7 +155,6 @@ impl Running {
             entrance,
             forward,
             decisions,
-            shards,
             receivers,
             labels,
             tokens,
@@ -212,16 +220,20 @@ impl Running {
         if tokio::time::timeout(half, self.receivers).await.is_err() {
             warn!(target: "pipeline", "connections were still open after half the shutdown timeout");
         }
-        for orders in self.entrance.orders.iter() {
+        // A part of the time is for delivering what the shards let go.
+        let delivery = self.shutdown_timeout / 4;
+        let drains = self.entrance.orders.iter().map(|orders| async {
             let (done, wait) = oneshot::channel();
             if orders.send(Order::Drain(done)).await.is_ok() {
                 let _ = wait.await;
             }
+        });
+        let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(delivery);
+        if tokio::time::timeout(left, join_all(drains)).await.is_err() {
+            let pending = self.telemetry.ledger.books().pending();
+            warn!(target: "pipeline", pending, "the shutdown timeout came before everything was decided: what is undecided is lost");
         }
-        for shard in self.shards {
-            let _ = shard.await;
-        }
-        self.forward.drain(deadline.saturating_duration_since(Instant::now())).await;
+        self.forward.drain(deadline.saturating_duration_since(Instant::now()).max(delivery)).await;
         let books = self.telemetry.ledger.books();
         // An item that was handed to the destinations may be lost there: "forwarded" alone would read as if all had arrived.
         let undelivered: u64 = books.destinations.iter().map(|d| d.failed + d.quarantined).sum();

@@ -2,7 +2,8 @@
 //!
 //! [`open`] is the only way to get one, so whatever stands behind the receivers never sees bytes that nobody checked.
 
-use crate::otlp::request::{Draft, Head, Place, Request, split};
+use crate::otlp::head::Head;
+use crate::otlp::request::{Draft, Place, Request, split};
 use crate::otlp::schema;
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, TraceId};
@@ -24,6 +25,8 @@ pub struct Received {
 pub struct Opened {
     request: Arc<Request>,
     places: Vec<Place>,
+    /// Trace ids of spans, in the order of the places; nothing for other signals.
+    traces: Vec<Option<TraceId>>,
     arrival: Instant,
     /// Spans that no backend may accept, because their span id or parent id has a length no id has. They are left out and
     /// reported as OTLP partial success.
@@ -37,12 +40,19 @@ pub struct Opened {
 pub fn open(signal: Signal, body: Bytes, charge: Option<Charge>, arrival: Instant) -> Result<Opened, Malformed> {
     schema::validate(signal, &body)?;
     let (request, mut places) = Request::scan(signal, body, charge)?;
-    let all = places.len();
+    let (all, mut traces) = (places.len(), Vec::new());
     if signal == Signal::Traces {
-        places.retain(|&place| !span::read(request.item(place), |_| {}, |_| {}).bad_ids);
+        traces.reserve_exact(all);
+        places.retain(|&place| {
+            let view = span::view(request.item(place));
+            if !view.bad_ids {
+                traces.push(view.trace_id);
+            }
+            !view.bad_ids
+        });
     }
     let rejected = (all - places.len()) as u64;
-    Ok(Opened { request: Arc::new(request), places, arrival, rejected })
+    Ok(Opened { request: Arc::new(request), places, traces, arrival, rejected })
 }
 
 impl Opened {
@@ -61,12 +71,17 @@ impl Opened {
         self.request.signal()
     }
 
-    /// One part for each shard that has items in it; all items of a trace are in the same part.
-    pub fn split(self, shards: usize, shard_of: impl FnMut(TraceId) -> usize) -> Vec<(usize, Received)> {
+    /// One part for each shard that has items in it; all items of a trace are in the same part. Items without a usable trace id
+    /// go to shard 0.
+    pub fn split(self, shards: usize, mut shard_of: impl FnMut(TraceId) -> usize) -> Vec<(usize, Received)> {
         if shards <= 1 || self.signal() == Signal::Metrics {
             return vec![(0, self.whole())];
         }
-        split(&self.request, &self.places, shards, shard_of)
+        let trace = |number: usize| match self.traces.get(number) {
+            Some(trace) => *trace,
+            None => span::trace_id(self.request.signal(), self.request.item(*self.places.get(number)?)),
+        };
+        split(&self.places, shards, |number| trace(number).map_or(0, &mut shard_of))
             .into_iter()
             .enumerate()
             .filter(|(_, places)| !places.is_empty())

@@ -36,7 +36,8 @@ impl Policies {
             let path = format!("policies[{number}]");
             compiler.check_name(policy, &config.policies, number, &path);
             if let Some((when, method)) = compiler.policy(policy, &path, 0) {
-                rules.push((number, Compiled { name: policy.name.as_str().into(), when, method }));
+                let name: Arc<str> = policy.name.as_str().into();
+                rules.push((number, Compiled { alone: [Arc::clone(&name)].into(), name, when, method }));
             }
         }
         compiler.check_reach(&rules, config.evaluation);

@@ -74,7 +74,7 @@ impl<S: Held> Sampler<S> {
         let standing = self.release(key, standing, Trigger::KeepEarly, false, out);
         if let Some(trace) = self.traces.get_mut(key) {
             trace.state = State::Open;
-            trace.standing = standing;
+            trace.standing = standing.map(Box::new);
             self.pending -= 1;
             self.open += 1;
             if trace.totals.spans >= self.policies.config.span_limit {
@@ -88,7 +88,8 @@ impl<S: Held> Sampler<S> {
         if let Some(trace) = self.traces.get_mut(key) {
             let first_root = mark.root() && !trace.has_root();
             let before = trace.ot.disagree;
-            out.unparseable_tracestate += u64::from(!trace.ot.add(span.context().0, first_root));
+            let trace_state = if facts.flags_alone.is_some() { &[] } else { span.context().0 };
+            out.unparseable_tracestate += u64::from(!trace.ot.add(trace_state, first_root));
             out.inconsistent_randomness += u64::from(trace.ot.disagree && !before);
         }
         self.arrive(key, facts, mark, NOWHERE);
@@ -104,14 +105,16 @@ impl<S: Held> Sampler<S> {
         let bears = record == Record::Root && mark.root() && !standing.stamped;
         standing.stamped |= bears;
         let detail = (bears || record == Record::All)
-            .then(|| Box::new(Detail { totals: mark.root().then_some(totals), ..detail(standing, Trigger::KeepEarly, &policies.hash) }));
+            .then(|| Detail { totals: mark.root().then_some(totals), ..detail(standing, Trigger::KeepEarly, &policies.hash) });
         let on = match record {
             Record::All => On::Every,
             _ if bears => On::At(0),
             _ => On::Nowhere,
         };
         let probability = probability(&policies.config, standing.threshold, Some(randomness));
-        self.count_contradiction(&span, randomness, out);
+        if facts.flags_alone.is_none() {
+            self.count_contradiction(&span, randomness, out);
+        }
         out.pass(span, Stamp { probability, on, detail, late: false, partial: false }, keep_class, Some(id));
     }
 
@@ -196,11 +199,11 @@ impl<S: Held> Sampler<S> {
         trigger: Trigger,
         unknown: bool,
         out: &mut Outcome<S>,
-    ) -> Option<Box<Standing>> {
+    ) -> Option<Standing> {
         let trace = self.traces.get_mut(key)?;
         let (id, keep_class, bearer, held) = (trace.id, trace.class.is_some(), trace.bearer(), trace.state == State::Held);
         let early = trigger == Trigger::KeepEarly;
-        let (mut spans, mut logs) = (Vec::with_capacity(trace.items.len as usize), Vec::new());
+        let (mut spans, mut logs) = (out.room(trace.items.len as usize), Vec::new());
         let mut bears = None;
         let has_root = trace.has_root();
         self.items.drain(&mut trace.items, |at, mark, item| {
@@ -226,8 +229,7 @@ impl<S: Held> Sampler<S> {
             Record::Root | Record::None => On::Nowhere,
         };
         standing.stamped = matches!(on, On::At(_));
-        let detail =
-            (on != On::Nowhere).then(|| Box::new(Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) }));
+        let detail = (on != On::Nowhere).then(|| Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) });
         let probability = match unknown {
             true if self.policies.config.tracestate.mode != Mode::Off => Probability::Unknown,
             true => Probability::Untouched,
@@ -238,7 +240,7 @@ impl<S: Held> Sampler<S> {
         if !logs.is_empty() {
             out.kept.push(Kept { spans: logs, stamp: Stamp::default(), keep_class, trace_id: Some(id) });
         }
-        Some(Box::new(standing))
+        Some(standing)
     }
 
     /// Lets a pending trace go without a decision: it has only log records, of which nothing is known that speaks against them, or
@@ -271,7 +273,6 @@ impl<S: Held> Sampler<S> {
         self.hold_overhead += TRACE_OVERHEAD + ITEM_OVERHEAD * u64::from(trace.items.len);
         trace.settle(&mut self.spare);
         trace.state = State::Held;
-        trace.standing = Some(Box::new(standing));
         (trace.root_due, trace.complete_due) = (NEVER, NEVER);
         if !holds {
             return self.leave_hold(key, out);

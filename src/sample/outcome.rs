@@ -106,7 +106,15 @@ pub struct Outcome<S> {
     pub unparseable_tracestate: u64,
     /// Keep-class traces dropped by a policy that says so, by its name.
     pub overridden: Vec<Arc<str>>,
+    /// Emptied lists of items, for the next traces.
+    pub(super) spare: Vec<Vec<S>>,
 }
+
+/// So many emptied lists stay; a step rarely lets more traces go.
+const SPARE: usize = 256;
+
+/// Lists longer than this do not: they would hold memory for traces that are mostly far shorter.
+const SPARE_ITEMS: usize = 64;
 
 /// Late spans by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,6 +196,7 @@ impl<S> Default for Outcome<S> {
             inconsistent_threshold: 0,
             unparseable_tracestate: 0,
             overridden: Vec::new(),
+            spare: Vec::new(),
         }
     }
 }
@@ -195,9 +204,15 @@ impl<S> Default for Outcome<S> {
 impl<S> Outcome<S> {
     /// Empties it.
     pub fn clear(&mut self) {
-        let old = std::mem::take(self);
+        let mut old = std::mem::take(self);
+        self.spare = old.spare;
+        for mut kept in old.kept.drain(..) {
+            if self.spare.len() < SPARE && kept.spans.capacity() <= SPARE_ITEMS {
+                kept.spans.clear();
+                self.spare.push(kept.spans);
+            }
+        }
         (self.kept, self.decisions, self.late_ages) = (old.kept, old.decisions, old.late_ages);
-        self.kept.clear();
         self.decisions.clear();
         self.late_ages.clear();
     }
@@ -212,11 +227,22 @@ impl<S> Outcome<S> {
         self.dropped_spans + self.dropped_logs
     }
 
+    /// An empty list with room for so many items.
+    pub(super) fn room(&mut self, items: usize) -> Vec<S> {
+        let mut list = self.spare.pop().unwrap_or_default();
+        list.reserve_exact(items);
+        list
+    }
+
     /// Lets one item go, with the one before it where both go the same way.
     pub(super) fn pass(&mut self, item: S, stamp: Stamp, keep_class: bool, trace_id: Option<TraceId>) {
         match self.kept.last_mut() {
             Some(last) if last.trace_id == trace_id && last.keep_class == keep_class && last.stamp.joins(&stamp) => last.spans.push(item),
-            _ => self.kept.push(Kept { spans: vec![item], stamp, keep_class, trace_id }),
+            _ => {
+                let mut spans = self.room(1);
+                spans.push(item);
+                self.kept.push(Kept { spans, stamp, keep_class, trace_id });
+            }
         }
     }
 }

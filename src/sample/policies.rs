@@ -38,6 +38,8 @@ pub struct Policies {
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub(super) name: Arc<str>,
+    /// A list of this name alone, which is what nearly every decision has to say.
+    pub(super) alone: Arc<[Arc<str>]>,
     pub(super) when: Expr,
     pub(super) method: Method,
 }
@@ -125,9 +127,14 @@ impl Policies {
 
     /// Decides about a trace as it is now.
     pub(super) fn decide(&self, evidence: &Evidence<'_>) -> Verdict {
-        let matching: Vec<&Compiled> = self.rules.iter().filter(|rule| rule.when.holds(evidence)).collect();
-        let matched: Arc<[Arc<str>]> = matching.iter().map(|rule| Arc::clone(&rule.name)).collect();
-        let drop = matching.iter().find(|rule| match rule.method {
+        // Asked again where it is needed again: that is cheaper than a list, for every trace.
+        let matching = || self.rules.iter().filter(|rule| rule.when.holds(evidence));
+        let matched = match (matching().next(), matching().nth(1)) {
+            (None, _) => Arc::default(),
+            (Some(rule), None) => Arc::clone(&rule.alone),
+            _ => matching().map(|rule| Arc::clone(&rule.name)).collect(),
+        };
+        let drop = matching().find(|rule| match rule.method {
             Method::Drop { override_always_keep } => override_always_keep || evidence.class.is_none(),
             Method::Keep(_) => false,
         });
@@ -140,7 +147,7 @@ impl Policies {
             let policy = Arc::clone(&self.always_keep);
             return Verdict { decision: Decision::Keep, policy, reason, threshold: Threshold::ALL, matched, overridden: false };
         }
-        let samples = matching.iter().filter_map(|rule| match rule.method {
+        let samples = matching().filter_map(|rule| match rule.method {
             Method::Keep(threshold) => Some((threshold, &rule.name)),
             Method::Drop { .. } => None,
         });

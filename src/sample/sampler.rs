@@ -311,7 +311,8 @@ impl<S: Held> Sampler<S> {
                 trace.timeout = self.due.after(self.now, nanos(config.decision_wait), key);
             }
             let first_root = mark.root() && !trace.has_root();
-            let (trace_state, flags) = span.context();
+            // Nearly no span has a tracestate, and enrichment has just looked.
+            let (trace_state, flags) = facts.flags_alone.map_or_else(|| span.context(), |flags| (&[][..], flags));
             out.unparseable_tracestate += u64::from(!trace.ot.add(trace_state, first_root));
             let seen = Seen { mark, start: facts.start, end: facts.end, trace_state, flags };
             self.policies.watch.see(&seen, &span, &mut self.scratch, &mut trace.bits);

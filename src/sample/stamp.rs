@@ -22,7 +22,7 @@ const MAX_MATCHED: usize = 16;
 pub struct Stamp {
     pub(super) probability: Probability,
     pub(super) on: On,
-    pub(super) detail: Option<Box<Detail>>,
+    pub(super) detail: Option<Detail>,
     pub(super) late: bool,
     pub(super) partial: bool,
 }
@@ -111,7 +111,7 @@ impl Stamp {
     /// Where its tracestate had to be left alone because the new one would be too long. The attributes are written all the same.
     pub fn write(&self, index: usize, span: &SpanView<'_>, out: &mut Vec<u8>) -> Result<(), Unusable> {
         let (threshold, result) = self.write_trace_state(span, out);
-        if let Some(detail) = self.detail.as_deref().filter(|_| self.bears(index)) {
+        if let Some(detail) = self.detail.as_ref().filter(|_| self.bears(index)) {
             self.write_detail(detail, threshold, out);
         } else if self.late || self.partial {
             self.write_marks(&mut Attributes::of_span(out));
@@ -255,7 +255,7 @@ mod tests {
         let stamp = Stamp { probability, ..Stamp::default() };
         let mut out = Vec::new();
         stamp.write(0, &SpanView { trace_state: state.as_bytes(), ..SpanView::default() }, &mut out).unwrap();
-        let view = crate::otlp::span::read(&out, |_| {}, |_| {});
+        let view = crate::otlp::span::view(&out);
         (!out.is_empty()).then(|| String::from_utf8(view.trace_state.to_vec()).unwrap())
     }
 
@@ -275,7 +275,7 @@ mod tests {
             config: "0".into(),
             totals: Some(Totals::default()),
         };
-        let stamp = Stamp { on: On::At(1), detail: Some(Box::new(detail)), ..Stamp::default() };
+        let stamp = Stamp { on: On::At(1), detail: Some(detail), ..Stamp::default() };
         let mut body = Vec::new();
         Attributes::of_span(&mut body).str("model", "m");
         let plain = body.clone();

@@ -221,7 +221,9 @@ async fn a_message_that_arrives_in_one_piece_is_kept_as_it_lies_and_charged() {
     for size in [1 << 10, 300 << 10, 900 << 10] {
         let message = large(size);
         assert_eq!(code(&export(server.grpc, &[], &message).await), Code::Ok);
-        assert_eq!(server.telemetry.budget.used(), message.len());
+        // Its bytes, and the index of one span under one scope.
+        let index = server.telemetry.budget.used() - message.len();
+        assert!((1..=512).contains(&index), "{index}");
         server.intake.with(|state| state.kept.clear());
     }
     server.assert_no_memory_is_held().await;

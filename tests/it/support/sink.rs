@@ -64,7 +64,6 @@ struct Inner {
 struct State {
     got: Vec<Got>,
     mood: Mood,
-    delay: Duration,
     attempts: usize,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -74,7 +73,7 @@ type Reply = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Fra
 impl Sink {
     pub(crate) async fn start() -> Sink {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let state = State { got: Vec::new(), mood: Mood::Good, delay: Duration::ZERO, attempts: 0, acceptor: None };
+        let state = State { got: Vec::new(), mood: Mood::Good, attempts: 0, acceptor: None };
         let sink = Sink(Arc::new(Inner { address: listener.local_addr().expect("an address"), state: Mutex::new(state) }));
         sink.accept(listener);
         sink
@@ -129,11 +128,6 @@ impl Sink {
         self.with(|state| state.mood = mood);
     }
 
-    /// Every answer takes so long.
-    pub(crate) fn delay(&self, delay: Duration) {
-        self.with(|state| state.delay = delay);
-    }
-
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.0.address)
     }
@@ -177,11 +171,10 @@ impl Sink {
         let (parts, body) = request.into_parts();
         let Ok(Ok(body)) = tokio::time::timeout(PATIENCE, body.collect()).await else { return http_reply(400) };
         let body = body.to_bytes();
-        let (mood, delay) = self.with(|state| {
+        let mood = self.with(|state| {
             state.attempts += 1;
-            (state.mood, state.delay)
+            state.mood
         });
-        tokio::time::sleep(delay).await;
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let via = if header("content-type").is_some_and(|kind| kind.starts_with("application/grpc")) { Via::Grpc } else { Via::Http };
         let refused = match mood {
