@@ -60,7 +60,7 @@ impl Processors {
 impl File {
     /// Finds contradictions, each at its place.
     fn check(&self, findings: &mut Findings<'_>) {
-        if let Err(error) = self.receivers.validate() {
+        for error in self.receivers.problems() {
             findings.problem(&error.key(), error.problem());
         }
         for error in self.exporters.check() {

@@ -232,7 +232,12 @@ impl Running {
         }
         self.forward.drain(deadline.saturating_duration_since(Instant::now()).max(delivery)).await;
         let books = self.telemetry.ledger.books();
-        info!(target: "pipeline", accepted = books.accepted, forwarded = books.forwarded, dropped = books.dropped, lost = books.lost, "drained");
+        // An item that was handed to the destinations may be lost there: "forwarded" alone would read as if all had arrived.
+        let undelivered: u64 = books.destinations.iter().map(|d| d.failed + d.quarantined).sum();
+        info!(
+            target: "pipeline",
+            accepted = books.accepted, forwarded = books.forwarded, dropped = books.dropped, lost = books.lost, undelivered, "drained"
+        );
         self.stop_admin.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.admin).await;
     }

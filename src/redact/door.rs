@@ -93,14 +93,17 @@ impl Redact {
             for (index, item) in trace.spans.into_iter().enumerate() {
                 self.scratch.clear();
                 self.scratch.extend_from_slice(item.extra());
+                let mut cleared = None;
                 if signal == Signal::Traces {
+                    cleared = trace.stamp.cleared(index, item.body());
                     let left = trace.stamp.write(index, &span::view(item.body()), &mut self.scratch);
                     out.tracestates_left += u64::from(left.is_err());
                 }
                 let slot = &mut open[usize::from(signal == Signal::Logs)];
                 let batch = slot.get_or_insert_with(|| Batch::new(signal));
                 batch.keep_class |= trace.keep_class;
-                out.blocked += u64::from(!self.push(batch, &item, self.max_content, &mut findings));
+                let body = cleared.as_deref().unwrap_or(item.body());
+                out.blocked += u64::from(!self.push(batch, item.head(), body, self.max_content, &mut findings));
                 if batch.bytes.len() >= BATCH {
                     out.batches.extend(slot.take().and_then(|batch| batch.finish(&self.budget)));
                 }
@@ -124,7 +127,7 @@ impl Redact {
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal);
             // What is found is counted as it leaves.
-            let ok = self.push(&mut batch, item, 0, &mut Findings::new());
+            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut Findings::new());
             passed.push(ok);
             if let Some(head) = batch.heads.into_list().first().filter(|_| ok) {
                 packed.push(head, |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
@@ -135,27 +138,27 @@ impl Redact {
     }
 
     /// Adds one redacted item to a batch, with the fields in `scratch` behind it. False where it had to be held back.
-    fn push(&mut self, batch: &mut Batch, item: &Item, max_content: usize, findings: &mut Findings) -> bool {
+    fn push(&mut self, batch: &mut Batch, head: &Head, body: &[u8], max_content: usize, findings: &mut Findings) -> bool {
         let limit = if batch.signal == Signal::Traces { max_content } else { 0 };
         let Some(redactor) = self.redactor.clone() else {
-            let head = batch.heads.number(item.head(), Some(&self.budget));
-            let cut = cut::span(item.body(), limit);
-            return batch.push(head, cut.as_deref().unwrap_or(item.body()), &self.scratch);
+            let head = batch.heads.number(head, Some(&self.budget));
+            let cut = cut::span(body, limit);
+            return batch.push(head, cut.as_deref().unwrap_or(body), &self.scratch);
         };
         let mut found = Findings::new();
         let message = if batch.signal == Signal::Logs { Message::LogRecord } else { Message::Span };
         let rewritten = catch_unwind(AssertUnwindSafe(|| {
             let mut walk = Walk { redactor: &redactor, findings: &mut found };
-            let body = walk.message(message, item.body());
+            let changed = walk.message(message, body);
             // Behind redaction: half a secret is not recognised as one.
-            let cut = cut::span(body.as_deref().unwrap_or(item.body()), limit);
-            (cut.or(body), walk.message(message, &self.scratch))
+            let cut = cut::span(changed.as_deref().unwrap_or(body), limit);
+            (cut.or(changed), walk.message(message, &self.scratch))
         }));
-        let Ok((body, extra)) = rewritten else { return false };
-        let Some(head) = self.head(&redactor, item.head(), &mut found) else { return false };
+        let Ok((changed, extra)) = rewritten else { return false };
+        let Some(head) = self.head(&redactor, head, &mut found) else { return false };
         let head = batch.heads.number_of_own(&head);
         findings.merge(&found);
-        batch.push(head, body.as_deref().unwrap_or(item.body()), extra.as_deref().unwrap_or(&self.scratch))
+        batch.push(head, changed.as_deref().unwrap_or(body), extra.as_deref().unwrap_or(&self.scratch))
     }
 
     /// The head with its attributes redacted, in memory of its own. Findings count once for each distinct head.

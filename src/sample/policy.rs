@@ -95,26 +95,28 @@ struct DropBlock {
 }
 
 impl Parts {
+    /// The words of an error name no policy: its place tells which, and where a part was left out as wrong itself, this is only a
+    /// consequence.
     fn finish<E: de::Error>(mut self) -> Result<Policy, E> {
         let name = self.name.ok_or_else(|| E::missing_field("name"))?;
         let Some(kind) = self.kind else {
             if let Some((block, _)) = self.blocks.first() {
-                return Err(E::custom(format_args!("policy \"{name}\" has a block {block} and no type")));
+                return Err(E::custom(format_args!("needs a type beside its block {block}")));
             }
-            let sample = self.sample.ok_or_else(|| E::custom(format_args!("policy \"{name}\" has neither sample nor type")))?;
+            let sample = self.sample.ok_or_else(|| E::custom("needs a type, or a sample"))?;
             return Ok(Policy { name, form: Form::Native(self.condition.unwrap_or_default(), sample) });
         };
         if self.condition.is_some() || self.sample.is_some() {
-            return Err(E::custom(format_args!("policy \"{name}\" has a type, and condition or sample as well; use one spelling")));
+            return Err(E::custom("has a type, and condition or sample as well; use one spelling"));
         }
         let block = self.blocks.pop();
         if let Some((other, _)) = block.iter().chain(&self.blocks).find(|(block, _)| *block != kind) {
-            return Err(E::custom(format_args!("policy \"{name}\" is of type {kind}, so a block {other} has no effect")));
+            return Err(E::custom(format_args!("is of type {kind}, so a block {other} has no effect")));
         }
         let form = match block {
             Some((_, form)) => form,
             None => Form::Condition(
-                Condition::bare(&kind).ok_or_else(|| E::custom(format_args!("policy \"{name}\" of type {kind} needs a block {kind}")))?,
+                Condition::bare(&kind).ok_or_else(|| E::custom(format_args!("needs a block {kind}, as its type is {kind}")))?,
             ),
         };
         Ok(Policy { name, form })
@@ -236,10 +238,10 @@ and:
     #[test]
     fn contradictory_spellings_are_refused() {
         for (text, part) in [
-            ("{ name: a }", "neither sample nor type"),
+            ("{ name: a }", "needs a type, or a sample"),
             ("{ type: always_sample }", "name"),
             ("{ name: a, type: truncated, sample: { type: keep } }", "one spelling"),
-            ("{ name: a, latency: { threshold_ms: 1 } }", "no type"),
+            ("{ name: a, latency: { threshold_ms: 1 } }", "needs a type"),
             ("{ name: a, type: truncated, latency: { threshold_ms: 1 } }", "no effect"),
             ("{ name: a, type: rate_limiting }", "unknown variant `rate_limiting`"),
             ("{ name: a, type: latency, latency: { threshold: 1 } }", "threshold"),

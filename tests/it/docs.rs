@@ -265,7 +265,9 @@ fn every_attribute_of_ours_in_the_code_is_documented() {
     for file in ["src/enrich/keys.rs", "src/sample/stamp.rs", "src/redact/cut.rs"] {
         let text = page(file);
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        for quoted in code.split('"').skip(1).step_by(2).filter(|quoted| quoted.starts_with("tollgate.")) {
+        // What ends in a dot is the beginning of names.
+        let is_key = |quoted: &&str| quoted.starts_with("tollgate.") && !quoted.ends_with('.');
+        for quoted in code.split('"').skip(1).step_by(2).filter(is_key) {
             assert!(documented.contains_key(quoted), "{quoted} of {file} is not in docs/attributes.md");
         }
     }
