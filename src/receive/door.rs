@@ -24,10 +24,8 @@ use tokio::sync::Semaphore;
 /// connections of the same thread waiting.
 const LIGHT: usize = 1 << 20;
 
-/// JSON takes some ten times as long as protobuf, and its structs some four times its size. A hostile body's may take sixteen
-/// times, which the reader refuses to exceed and which as many bodies as `heavy` lets through can have at once.
+/// JSON takes some ten times as long as protobuf.
 const JSON_EFFORT: usize = 10;
-const JSON_MEMORY: usize = 4;
 
 /// A piece at least this large is kept as it lies in the transport's buffer instead of copied. A smaller one may be
 /// a corner of a shared buffer that it would pin whole.
@@ -213,7 +211,7 @@ impl Work {
 }
 
 fn from_json(signal: Signal, text: Bytes, charge: &mut Charge, limit: usize) -> Result<Bytes, Refusal> {
-    let memory = text.len().saturating_mul(1 + JSON_MEMORY);
+    let memory = text.len().saturating_add(json::memory(text.len()));
     if !charge.try_grow(memory) {
         return Err(Refusal::no_memory(charge.budget(), memory, MEMORY_WAIT));
     }
