@@ -134,9 +134,7 @@ impl Running {
         let admin_config = admin_config(file);
         let admin_tokens = admin_config.tokens.clone();
         let admin = tokio::spawn(async move {
-            if let Err(error) = admin.serve(admin_config, metrics, admin_status, answers, stop.cancelled_owned()).await {
-                warn!(target: "live", %error, "the admin port stopped");
-            }
+            admin.serve(admin_config, metrics, admin_status, answers, stop.cancelled_owned()).await;
         });
         tokio::spawn(tidy(telemetry.metrics.clone(), stop_admin.clone()));
         let tokens = receivers.tokens();
