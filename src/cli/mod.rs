@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod health;
 mod inputs;
+mod lines;
 mod price;
 mod redact;
 mod replay;

@@ -7,6 +7,7 @@ use super::load::{Findings, Loaded, Sources, load_checked};
 use super::problem::Problems;
 use super::service::Service;
 use crate::enrich::EnrichConfig;
+use crate::units::SizeOrPercent;
 use crate::{forward, receive, redact, sample};
 use serde::Deserialize;
 
@@ -70,6 +71,23 @@ impl File {
         }
         let exporters: Vec<&str> = self.exporters.0.keys().map(String::as_str).collect();
         self.service.check(&self.processors.order(), &exporters, findings);
+        self.check_request_sizes(findings);
+    }
+
+    /// Requests that no memory is there for are refused whatever their limit says.
+    fn check_request_sizes(&self, findings: &mut Findings<'_>) {
+        let SizeOrPercent::Size(memory) = self.service.memory.limit else { return };
+        let sizes = [
+            ("grpc.max_recv_msg_size", self.receivers.grpc().map(|grpc| grpc.max_recv_msg_size)),
+            ("http.max_request_body_size", self.receivers.http().map(|http| http.max_request_body_size)),
+        ];
+        for (key, size) in sizes {
+            if let Some(size) = size.filter(|size| *size > memory) {
+                let path = format!("receivers.otlp.protocols.{key}");
+                let message = format!("{size} is more than service.memory.limit, {memory}: requests that large are refused for good");
+                findings.warning(&path, message);
+            }
+        }
     }
 
     /// Without exporters in the file: where OpenTelemetry's own variables point, else readable spans on standard output.
@@ -192,6 +210,22 @@ mod tests {
         assert_eq!(unescaped("Basic%20abc%3D%3d"), "Basic abc==");
         assert_eq!(unescaped("100% of %zz and %e"), "100% of %zz and %e");
         assert_eq!(unescaped("%ff"), "%ff");
+    }
+
+    #[test]
+    fn a_request_larger_than_the_memory_is_a_warning() {
+        let warnings = |text: &str| {
+            let loaded = load_file(Sources::new().text("t.yaml", text), |_, _| {}).unwrap_or_else(|p| panic!("{p}"));
+            loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let http = "receivers: {otlp: {protocols: {http: {max_request_body_size: 300MiB}}}}\n";
+        for fine in ["", "service: {memory: {limit: 300MiB}}", "service: {memory: {limit: 1%}}"] {
+            assert_eq!(warnings(&format!("{http}{fine}")), [""; 0]);
+        }
+        let found = warnings(&format!("{http}service: {{memory: {{limit: 299MiB}}}}"));
+        assert!(found.len() == 1 && found[0].contains("max_request_body_size") && found[0].contains("service.memory.limit"), "{found:?}");
+        // Defaults are no different.
+        assert_eq!(warnings("service: {memory: {limit: 32MiB}}").len(), 2);
     }
 
     #[test]

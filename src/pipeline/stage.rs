@@ -1,6 +1,6 @@
 //! The running stage: started from a config, reloaded by one, drained at the end.
 
-use crate::config::File;
+use crate::config::{File, Service};
 use crate::forward::Forward;
 use crate::live::{Admin, AdminConfig, Answers, Status};
 use crate::otlp::signal::Signal;
@@ -69,8 +69,9 @@ pub struct Running {
     receivers: JoinHandle<()>,
     labels: LabelRules,
     tokens: Tokens,
-    /// As it was at the start: where to listen cannot change without a restart.
-    listening: receive::Config,
+    admin_tokens: Tokens,
+    /// As they were at the start: some of it cannot change without a restart.
+    started: (receive::Config, Service),
     stop_receiving: CancellationToken,
     stop_admin: CancellationToken,
     admin: JoinHandle<()>,
@@ -137,10 +138,9 @@ impl Running {
         let answers = Arc::new(StageAnswers { telemetry: telemetry.clone(), decisions: decisions.clone(), addresses, shards: count });
         let (metrics, admin_status, stop) = (telemetry.metrics.clone(), status.clone(), stop_admin.clone());
         let admin_config = admin_config(file);
+        let admin_tokens = admin_config.tokens.clone();
         let admin = tokio::spawn(async move {
-            if let Err(error) = admin.serve(admin_config, metrics, admin_status, answers, stop.cancelled_owned()).await {
-                warn!(target: "live", %error, "the admin port stopped");
-            }
+            admin.serve(admin_config, metrics, admin_status, answers, stop.cancelled_owned()).await;
         });
         tokio::spawn(tidy(telemetry.metrics.clone(), stop_admin.clone()));
         let tokens = receivers.tokens();
@@ -155,7 +155,8 @@ impl Running {
             receivers,
             labels,
             tokens,
-            listening: file.receivers.clone(),
+            admin_tokens,
+            started: (file.receivers.clone(), file.service.clone()),
             stop_receiving,
             stop_admin,
             admin,
@@ -194,8 +195,13 @@ impl Running {
         self.forward.reload(&file.exporters)?;
         self.labels.replace(plan.redactor.clone());
         self.tokens.replace(&file.receivers.otlp.auth.bearer_tokens);
-        if file.receivers.otlp.protocols != self.listening.otlp.protocols {
+        self.admin_tokens.replace(&file.service.admin.auth.bearer_tokens);
+        let (receivers, service) = &self.started;
+        if file.receivers.otlp.protocols != receivers.otlp.protocols {
             warn!(target: "config", "receivers.otlp.protocols has changed: that takes a restart");
+        }
+        for key in takes_a_restart(service, &file.service) {
+            warn!(target: "config", "{key} has changed: that takes a restart");
         }
         self.telemetry.budget.set_limit(machine::memory_limit(file.service.memory.limit));
         for orders in self.entrance.orders.iter() {
@@ -247,9 +253,20 @@ fn admin_config(file: &File) -> AdminConfig {
     let admin = &file.service.admin;
     AdminConfig {
         endpoint: admin.endpoint.to_string(),
-        tokens: admin.auth.bearer_tokens.iter().map(|token| AdminConfig::digest(token.expose())).collect(),
+        tokens: Tokens::new(&admin.auth.bearer_tokens),
         allowed_hosts: admin.allowed_hosts.clone(),
     }
+}
+
+/// The keys of `service` that differ from those at the start and are read only there.
+fn takes_a_restart(start: &Service, now: &Service) -> impl Iterator<Item = &'static str> {
+    let changed = [
+        ("service.admin.endpoint", start.admin.endpoint != now.admin.endpoint),
+        ("service.admin.allowed_hosts", start.admin.allowed_hosts != now.admin.allowed_hosts),
+        ("service.logs", start.logs != now.logs),
+        ("service.shutdown_timeout", start.shutdown_timeout != now.shutdown_timeout),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key)
 }
 
 /// Keeps the buffers of the histograms small until it is told to stop.
@@ -378,5 +395,41 @@ impl Answers for StageAnswers {
                 "unaccounted": self.telemetry.ledger.unaccounted(),
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load_text;
+    use std::path::Path;
+
+    #[test]
+    fn what_takes_a_restart_is_named() {
+        let service = |text: &str| load_text("t.yaml", &format!("service: {{{text}}}")).unwrap_or_else(|p| panic!("{p}")).service;
+        let keys = |text: &str| takes_a_restart(&service(""), &service(text)).collect::<Vec<_>>();
+        assert_eq!(keys("memory: {limit: 1GiB}, admin: {auth: {bearer_tokens: [a-token]}}"), [""; 0]);
+        let all = "admin: {endpoint: '127.0.0.1:9999', allowed_hosts: [a.example]}, logs: {level: debug}, shutdown_timeout: 3s";
+        let expected = ["service.admin.endpoint", "service.admin.allowed_hosts", "service.logs", "service.shutdown_timeout"];
+        assert_eq!(keys(all), expected);
+    }
+
+    #[tokio::test]
+    async fn a_reload_replaces_the_tokens_of_the_admin_port() {
+        let file = |token: &str| {
+            let protocols = "receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}";
+            let admin =
+                format!("service: {{shutdown_timeout: 1s, admin: {{endpoint: '127.0.0.1:0', auth: {{bearer_tokens: [{token}]}}}}}}");
+            load_text("t.yaml", &format!("{protocols}\nexporters: {{debug: {{}}}}\n{admin}")).unwrap_or_else(|p| panic!("{p}"))
+        };
+        let plan = |file: &File| Plan::compile(&file.processors, Path::new("")).unwrap();
+        let (old, new) = (file("old-token"), file("new-token"));
+        let stage = Running::start(&old, plan(&old)).await.unwrap();
+        let url = format!("http://{}/metrics", stage.addresses().admin);
+        let status = async |token: &str| reqwest::Client::new().get(&url).bearer_auth(token).send().await.unwrap().status().as_u16();
+        assert_eq!((status("old-token").await, status("new-token").await), (200, 401));
+        stage.reload(&new, plan(&new)).await.unwrap();
+        assert_eq!((status("old-token").await, status("new-token").await), (401, 200));
+        stage.shutdown().await;
     }
 }
