@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench e2e` runs every configuration, interleaved, and prints a table. The server has one core, the generator and the
 //! sink the other; traffic stays on loopback. A row whose output does not match what it should be is marked void:
-//! a stage that falls behind looks cheaper than it is. Options: `-- --rounds N --seconds N --only NAME`.
+//! a stage that falls behind looks cheaper than it is. Options: `-- --rounds N --seconds N --only NAME
+//! --workload NAME`.
 
 #![allow(missing_docs, dead_code, unreachable_pub, reason = "a benchmark; no binary uses all of what they share")]
 
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
     let number = |text: Option<String>, default: u64| text.and_then(|t| t.parse().ok()).unwrap_or(default);
     let (rounds, seconds) = (number(take("--rounds"), 3), number(take("--seconds"), 5));
     let only = take("--only");
-    for workload in Workload::ALL {
+    let of = take("--workload");
+    for workload in Workload::ALL.into_iter().filter(|workload| of.as_deref().is_none_or(|name| name == workload.name())) {
         println!("\n{}: {} spans a request, {} bytes", workload.name(), workload.spans(), workload::encoded(workload, 1).len());
         let mut results: Vec<Vec<Measured>> = vec![Vec::new(); CONFIGURATIONS.len()];
         for _ in 0..rounds {
