@@ -40,13 +40,15 @@ pub fn encode(items: &mut [Outgoing<'_>], prefix: usize) -> Vec<u8> {
 }
 
 /// Brings equal resources together, and equal scopes within them, each in the order they first appear.
-fn gather(items: &mut [Outgoing<'_>]) {
-    let (mut resources, mut scopes) = (HashMap::new(), HashMap::new());
-    let mut rank = |head| {
-        let next = resources.len();
-        let resource = *resources.entry(resource_key(head)).or_insert(next);
-        let next = scopes.len();
-        (resource, *scopes.entry(head).or_insert(next))
+fn gather<'i>(items: &mut [Outgoing<'i>]) {
+    let (mut resources, mut ranks) = (HashMap::new(), HashMap::new());
+    let mut rank = |head: &'i Head| {
+        // A head has its hash at hand; its bytes are hashed once for each that is different.
+        let next = ranks.len();
+        *ranks.entry(head).or_insert_with(|| {
+            let resource = resources.len();
+            (*resources.entry(resource_key(head)).or_insert(resource), next)
+        })
     };
     items.sort_by_cached_key(|item| rank(item.head));
 }
@@ -113,5 +115,5 @@ fn write(items: &[Outgoing<'_>], sizes: &Sizes, out: &mut Vec<u8>) {
 }
 
 fn same_resource(a: &Head, b: &Head) -> bool {
-    resource_key(a) == resource_key(b)
+    a.same_resource(b)
 }

@@ -16,7 +16,7 @@ static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// What stands around an item and is not the item: unknown fields of the request, and every field of its resource and scope
 /// messages except the items. Items with equal heads may share one when they leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Head {
     hash: u64,
     /// Unknown fields of the request itself.
@@ -54,6 +54,12 @@ impl Head {
         &self.scope
     }
 
+    /// Whether the resource, and what stands around it, is the same.
+    #[inline]
+    pub fn same_resource(&self, other: &Head) -> bool {
+        std::ptr::eq(self, other) || same(&self.request, &other.request) && same(&self.resource, &other.resource)
+    }
+
     /// The attributes of the resource, as encoded `KeyValue` messages.
     pub fn resource_attributes(&self) -> impl Iterator<Item = &[u8]> {
         inner(&self.resource, 1)
@@ -79,6 +85,23 @@ impl Head {
     fn size(&self) -> usize {
         self.request.len() + self.resource.len() + self.scope.len()
     }
+}
+
+// Heads are compared several times an item on the way out, and nearly always with themselves or a copy that shares the bytes.
+impl PartialEq for Head {
+    #[inline]
+    fn eq(&self, other: &Head) -> bool {
+        std::ptr::eq(self, other)
+            || self.hash == other.hash && self.same_resource(other) && same(&self.scope, &other.scope)
+    }
+}
+
+impl Eq for Head {}
+
+/// Whether the bytes are equal; without a look at them where they are the same.
+#[inline]
+fn same(one: &Bytes, other: &Bytes) -> bool {
+    one.len() == other.len() && (one.as_ptr() == other.as_ptr() || one == other)
 }
 
 impl Hash for Head {
