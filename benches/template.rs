@@ -28,7 +28,7 @@ impl Template {
             let id = Fields::new(item).find_map(|f| if let (1, Value::Len(id)) = (f.number, f.value) { Some(id) } else { None });
             let id = id.expect("a trace id");
             let at = id.as_ptr() as usize - bytes.as_ptr() as usize;
-            match ids.last_mut().filter(|(known, _)| known == id) {
+            match ids.iter_mut().rfind(|(known, _)| known == id) {
                 Some((_, positions)) => positions.push(at),
                 None => ids.push((id.to_vec(), vec![at])),
             }

@@ -110,10 +110,10 @@ fn pair(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
-/// One request of whole traces: in each a root, and model calls and tools below it.
+/// One request of whole traces, by scope as SDKs send them: in each a root, and model calls and steps of the application below it.
 pub fn request(workload: Workload, seed: u64) -> ExportTraceServiceRequest {
     let mut rng = Rng(seed | 1);
-    let mut spans = Vec::with_capacity(workload.spans());
+    let (mut calls, mut others) = (Vec::new(), Vec::new());
     let (mut trace_id, mut root) = (Vec::new(), Vec::new());
     for n in 0..workload.spans() {
         if n % TRACE == 0 {
@@ -122,15 +122,17 @@ pub fn request(workload: Workload, seed: u64) -> ExportTraceServiceRequest {
         let is_root = n % TRACE == TRACE - 1;
         let start = 1_795_000_000_000_000_000 + rng.next() % 1_000_000_000;
         let mut attributes = common(&mut rng, n);
-        if workload.content() > 0 && n % 4 == 1 {
+        // On three calls out of four.
+        if workload.content() > 0 && is_call(n) && (n / 3) % 4 != 3 {
             attributes.push(string("gen_ai.input.messages", &messages(&mut rng, workload.content())));
         }
-        spans.push(Span {
+        let list = if is_call(n) { &mut calls } else { &mut others };
+        list.push(Span {
             trace_id: trace_id.clone(),
             span_id: if is_root { root.clone() } else { rng.bytes::<8>() },
             parent_span_id: if is_root { Vec::new() } else { root.clone() },
-            name: "chat claude-sonnet-4-6".into(),
-            kind: 3,
+            name: if is_call(n) { "chat claude-sonnet-4-6" } else { "load customer record" }.into(),
+            kind: if is_call(n) { 3 } else { 1 },
             start_time_unix_nano: start,
             end_time_unix_nano: start + 1_200_000_000,
             flags: 1,
@@ -143,20 +145,26 @@ pub fn request(workload: Workload, seed: u64) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(Resource { attributes: resource.to_vec(), ..Resource::default() }),
-            scope_spans: vec![ScopeSpans {
-                scope: Some(InstrumentationScope { name: "opentelemetry.util.genai.handler".into(), ..InstrumentationScope::default() }),
-                spans,
-                ..ScopeSpans::default()
-            }],
+            scope_spans: vec![scope("opentelemetry.util.genai.handler", calls), scope("support_bot.orders", others)],
             ..ResourceSpans::default()
         }],
     }
 }
 
+/// One span in three is a call of a model.
+fn is_call(n: usize) -> bool {
+    n.is_multiple_of(3)
+}
+
+fn scope(name: &str, spans: Vec<Span>) -> ScopeSpans {
+    let scope = InstrumentationScope { name: name.into(), ..InstrumentationScope::default() };
+    ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }
+}
+
 /// 22 attributes: a model call on one span in three, application attributes on the others.
 fn common(rng: &mut Rng, n: usize) -> Vec<KeyValue> {
     let mut out = Vec::with_capacity(23);
-    if n.is_multiple_of(3) {
+    if is_call(n) {
         let finish = ArrayValue { values: vec![AnyValue { value: Some(Value::StringValue("stop".into())) }] };
         out.extend([
             string("gen_ai.operation.name", "chat"),

@@ -452,8 +452,9 @@ const fn short(text: &[u8]) -> u64 {
 
 /// Keys that are known by their beginning.
 fn family(text: &[u8]) -> Option<Key> {
-    match text.first()? {
-        b'g' => {
+    // Two letters, because the texts of one are many: every unknown key comes here.
+    match text.get(..2)? {
+        [b'g', b'c' | b'e'] => {
             if text.starts_with(b"gcp.vertex.agent.") {
                 return Some(Key::AdkAny);
             }
@@ -467,15 +468,15 @@ fn family(text: &[u8]) -> Option<Key> {
             }
             rest.starts_with(b"aggregated_usage.").then_some(Key::PydanticAny)
         }
-        b'l' => match text {
+        [b'l', b'l' | b'o'] => match text {
             _ if text.starts_with(b"llm.output_messages.") => Some(Key::OutputMessagePart),
             _ if text.starts_with(b"logfire.") => Some(Key::LogfireAny),
             _ => None,
         },
-        b't' => text.starts_with(b"traceloop.").then_some(Key::TraceloopAny),
-        b'm' => text.starts_with(b"mlflow.").then_some(Key::MlflowAny),
-        b'a' => text.starts_with(b"agento11y.").then_some(Key::SigilAny),
-        b's' => text.starts_with(b"sigil.").then_some(Key::SigilAny),
+        b"tr" => text.starts_with(b"traceloop.").then_some(Key::TraceloopAny),
+        b"ml" => text.starts_with(b"mlflow.").then_some(Key::MlflowAny),
+        b"ag" => text.starts_with(b"agento11y.").then_some(Key::SigilAny),
+        b"si" => text.starts_with(b"sigil.").then_some(Key::SigilAny),
         _ => None,
     }
 }

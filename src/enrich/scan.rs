@@ -133,6 +133,7 @@ pub(crate) struct Keys([u64; Key::COUNT.div_ceil(64)]);
 
 impl Keys {
     /// Whether a key is in it.
+    #[inline]
     pub(crate) fn has(&self, key: Key) -> bool {
         self.0[key as usize / 64] & 1 << (key as usize % 64) != 0
     }
@@ -162,6 +163,7 @@ pub(crate) struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// Whether the key stands on the span, with whatever value.
+    #[inline]
     pub(crate) fn has(&self, key: Key) -> bool {
         self.table.present.has(key)
     }
@@ -201,7 +203,7 @@ impl<'a> Attributes<'a> {
 
     /// The first of these keys that holds a name, and which it is.
     pub(crate) fn first_name(&self, keys: &[Key]) -> Option<(Key, &'a str)> {
-        keys.iter().find_map(|key| self.name(*key).map(|name| (*key, name)))
+        self.present(keys).find_map(|key| self.name(key).map(|name| (key, name)))
     }
 
     /// A text as it stands, if it is not empty.
@@ -238,7 +240,13 @@ impl<'a> Attributes<'a> {
 
     /// The count of the first of these keys that holds one.
     pub(crate) fn first_count(&self, keys: &[Key]) -> Option<u64> {
-        keys.iter().find_map(|key| self.count(*key))
+        self.present(keys).find_map(|key| self.count(key))
+    }
+
+    /// Those of these keys that stand on the span. Nearly none of a long list does, so that is asked before anything else.
+    #[inline]
+    fn present(&self, keys: &[Key]) -> impl Iterator<Item = Key> {
+        keys.iter().copied().filter(|key| self.has(*key))
     }
 
     /// A finite number of any type.

@@ -251,7 +251,21 @@ fn check_any(value: &[u8], depth: u32) -> Result<(), Malformed> {
 /// Short ASCII, which is nearly every key and most values, is cheaper to see than to decode.
 #[inline]
 fn is_utf8(text: &[u8]) -> bool {
-    (text.len() < 32 && text.is_ascii()) || std::str::from_utf8(text).is_ok()
+    (text.len() < 64 && is_ascii(text)) || std::str::from_utf8(text).is_ok()
+}
+
+/// As `<[u8]>::is_ascii`, which is a call and a choice of methods: more than a short text takes.
+#[inline]
+fn is_ascii(text: &[u8]) -> bool {
+    let mut all = 0u64;
+    if let Some(last) = text.last_chunk::<8>() {
+        // The last eight bytes overlap what the loop has seen, rather than being looked at one by one.
+        all = u64::from_le_bytes(*last);
+        text.as_chunks::<8>().0.iter().for_each(|chunk| all |= u64::from_le_bytes(*chunk));
+    } else {
+        text.iter().for_each(|byte| all |= u64::from(*byte));
+    }
+    all & 0x8080_8080_8080_8080 == 0
 }
 
 fn check_packed_varints(packed: &[u8]) -> Result<(), Malformed> {
