@@ -4,7 +4,7 @@
 //! is the one that was applied, never lower than the one it came with; where nobody knows the probability there is none.
 
 use crate::otlp::append::{self, Attributes};
-use crate::otlp::span::SpanView;
+use crate::otlp::span::{self, SpanView};
 use crate::otlp::trace_state::{self, Unusable};
 use crate::sample::config::MissingThreshold;
 use crate::sample::outcome::{Reason, Trigger};
@@ -90,11 +90,29 @@ impl Stamp {
     /// # Errors
     /// Where its tracestate had to be left alone because the new one would be too long. The attributes are written all the same.
     pub fn write(&self, index: usize, span: &SpanView<'_>, out: &mut Vec<u8>) -> Result<(), Unusable> {
+        self.put(index, span, out, Vec::new)
+    }
+
+    /// The same for an encoded span that may have passed another stage like this one: what that one wrote stays, and is not written again.
+    ///
+    /// # Errors
+    /// As [`Stamp::write`].
+    pub fn write_behind(&self, index: usize, span: &[u8], out: &mut Vec<u8>) -> Result<(), Unusable> {
+        self.put(index, &span::view(span), out, || taken(span))
+    }
+
+    fn put<'s>(
+        &self,
+        index: usize,
+        span: &SpanView<'_>,
+        out: &mut Vec<u8>,
+        taken: impl FnOnce() -> Vec<&'s [u8]>,
+    ) -> Result<(), Unusable> {
         let (threshold, result) = self.write_trace_state(span, out);
         if let Some(detail) = self.detail.as_ref().filter(|_| self.on == On::Every || self.on == On::At(index)) {
-            self.write_detail(detail, threshold, out);
+            self.write_detail(detail, threshold, &mut Free { to: Attributes::of_span(out), taken: taken() });
         } else if self.late || self.partial {
-            self.write_marks(&mut Attributes::of_span(out));
+            self.write_marks(&mut Free { to: Attributes::of_span(out), taken: taken() });
         }
         result
     }
@@ -153,8 +171,7 @@ impl Stamp {
         if target == own.threshold { Change::Stay(target) } else { Change::Write(target) }
     }
 
-    fn write_detail(&self, detail: &Detail, threshold: Option<u64>, out: &mut Vec<u8>) {
-        let mut to = Attributes::of_span(out);
+    fn write_detail(&self, detail: &Detail, threshold: Option<u64>, to: &mut Free<'_, '_>) {
         to.str("tollgate.sampling.policy", &detail.policy);
         to.str("tollgate.sampling.reason", detail.reason.as_str());
         to.str("tollgate.sampling.trigger", detail.trigger.as_str());
@@ -169,17 +186,17 @@ impl Stamp {
             to.int("tollgate.sampling.spans", int(moment.spans));
             to.int("tollgate.sampling.wait_ms", int(moment.wait_ms));
         }
-        self.write_marks(&mut to);
+        self.write_marks(to);
         if detail.reopened {
             to.bool("tollgate.sampling.reopened", true);
         }
         to.str("tollgate.sampling.config", &detail.config);
         if let Some(totals) = &detail.totals {
-            write_totals(totals, &mut to);
+            write_totals(totals, to);
         }
     }
 
-    fn write_marks(&self, to: &mut Attributes<'_>) {
+    fn write_marks(&self, to: &mut Free<'_, '_>) {
         if self.late {
             to.bool("tollgate.sampling.late", true);
         }
@@ -189,7 +206,57 @@ impl Stamp {
     }
 }
 
-fn write_totals(totals: &Totals, to: &mut Attributes<'_>) {
+/// Our attributes that stand on an encoded span: none, unless a stage like this one was before us.
+fn taken(span: &[u8]) -> Vec<&[u8]> {
+    let mut taken = Vec::new();
+    let ours = |key: &[u8]| key.starts_with(b"tollgate.sampling.") || key.starts_with(b"tollgate.trace.");
+    span::read(span, |attribute| taken.extend(Some(attribute.key).filter(|key| ours(key))), |_| {});
+    taken
+}
+
+/// Appends attributes whose keys are not taken.
+struct Free<'o, 's> {
+    to: Attributes<'o>,
+    taken: Vec<&'s [u8]>,
+}
+
+impl Free<'_, '_> {
+    fn is_free(&self, key: &str) -> bool {
+        !self.taken.iter().any(|taken| *taken == key.as_bytes())
+    }
+
+    fn str(&mut self, key: &str, value: &str) {
+        if self.is_free(key) {
+            self.to.str(key, value);
+        }
+    }
+
+    fn bool(&mut self, key: &str, value: bool) {
+        if self.is_free(key) {
+            self.to.bool(key, value);
+        }
+    }
+
+    fn int(&mut self, key: &str, value: i64) {
+        if self.is_free(key) {
+            self.to.int(key, value);
+        }
+    }
+
+    fn double(&mut self, key: &str, value: f64) {
+        if self.is_free(key) {
+            self.to.double(key, value);
+        }
+    }
+
+    fn strs<'v>(&mut self, key: &str, values: impl Iterator<Item = &'v str> + Clone) {
+        if self.is_free(key) {
+            self.to.strs(key, values);
+        }
+    }
+}
+
+fn write_totals(totals: &Totals, to: &mut Free<'_, '_>) {
     to.double("tollgate.trace.cost.total_usd", totals.cost.to_f64());
     to.int("tollgate.trace.tokens.input", int(totals.input_tokens));
     to.int("tollgate.trace.tokens.output", int(totals.output_tokens));
@@ -278,6 +345,22 @@ mod tests {
         assert_eq!(written(at_least(HALF, HIGH, MissingThreshold::AssumeUnsampled), "ot=th:XYZ"), None);
         assert_eq!(written(Probability::Untouched, "ot=th:8"), None);
         assert_eq!(written(Probability::Silent(Threshold::from_bits(HALF)), "ot=th:4"), None);
+    }
+
+    #[test]
+    fn what_a_stage_before_wrote_stays_and_is_not_written_again() {
+        let stamp = Stamp { late: true, partial: true, ..Stamp::default() };
+        let mut body = Vec::new();
+        Attributes::of_span(&mut body).bool("tollgate.sampling.late", false);
+        let keys = |body: &[u8]| {
+            let mut out = Vec::new();
+            stamp.write_behind(0, body, &mut out).unwrap();
+            let mut keys = Vec::new();
+            span::read(&out, |attribute| keys.push(String::from_utf8(attribute.key.to_vec()).unwrap()), |_| {});
+            keys
+        };
+        assert_eq!(keys(&body), ["tollgate.sampling.partial"]);
+        assert_eq!(keys(&[]), ["tollgate.sampling.late", "tollgate.sampling.partial"]);
     }
 
     proptest! {
