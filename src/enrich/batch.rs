@@ -186,9 +186,7 @@ impl Batch {
     fn cover(&mut self, roles: &Roles) {
         let Batch { plans, order, parents, .. } = self;
         let keeps_to_itself = |plan: &Plan| matches!(plan.claimed, Claimed::CallWithout | Claimed::IdleCall) && !plan.failed;
-        if !plans.iter().any(keeps_to_itself)
-            || !plans.iter().any(|plan| plan.claimed == Claimed::Call)
-        {
+        if !plans.iter().any(keeps_to_itself) || !plans.iter().any(|plan| plan.claimed == Claimed::Call) {
             return;
         }
         let parent = |at: u32| parents.get(at as usize).copied().filter(|up| *up != NOWHERE);

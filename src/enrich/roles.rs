@@ -226,10 +226,8 @@ impl Roles {
     fn idle(&self, claim: &Claim, mark: Mark, responses: &Responses) -> Verdict {
         let owns = |key: (TraceId, SpanId)| self.marks.get(&key).is_some_and(|mark| mark.owned);
         let elsewhere = claim.response.and_then(|response| responses.owner(response)).is_some();
-        let repeats = mark.tainted
-            || claim.cover == Cover::Covered
-            || elsewhere
-            || claim.parent.is_some_and(|parent| owns((claim.trace, parent)));
+        let repeats =
+            mark.tainted || claim.cover == Cover::Covered || elsewhere || claim.parent.is_some_and(|parent| owns((claim.trace, parent)));
         let role = if repeats { Role::Duplicate } else { Role::Owner };
         Verdict { role: Some(role), again: mark.counted, ..Verdict::default() }
     }

@@ -376,7 +376,8 @@ fn error_type_is_written_from_what_is_a_name_and_nothing_else() {
 #[test]
 fn a_provider_told_by_the_models_name_is_said_to_be() {
     let flags = |attributes: Vec<KeyValue>| {
-        let mut all = vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", "claude-haiku-4-5"), i("gen_ai.usage.input_tokens", 9)];
+        let mut all =
+            vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", "claude-haiku-4-5"), i("gen_ai.usage.input_tokens", 9)];
         all.extend(attributes);
         added(&EnrichConfig::default(), span(1, 0, all)).get("tollgate.cost.flags").cloned()
     };

@@ -101,13 +101,7 @@ impl Stamp {
         self.put(index, &span::view(span), out, || taken(span))
     }
 
-    fn put<'s>(
-        &self,
-        index: usize,
-        span: &SpanView<'_>,
-        out: &mut Vec<u8>,
-        taken: impl FnOnce() -> Vec<&'s [u8]>,
-    ) -> Result<(), Unusable> {
+    fn put<'s>(&self, index: usize, span: &SpanView<'_>, out: &mut Vec<u8>, taken: impl FnOnce() -> Vec<&'s [u8]>) -> Result<(), Unusable> {
         let (threshold, result) = self.write_trace_state(span, out);
         if let Some(detail) = self.detail.as_ref().filter(|_| self.on == On::Every || self.on == On::At(index)) {
             self.write_detail(detail, threshold, &mut Free { to: Attributes::of_span(out), taken: taken() });
