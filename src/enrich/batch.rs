@@ -8,12 +8,12 @@ use crate::enrich::call::{Cost, CostSource, LlmFacts, Skip};
 use crate::enrich::classify::{self, CLIENT};
 use crate::enrich::errors::{self, Evidence, Reason, Standing};
 use crate::enrich::facts::SpanFacts;
-use crate::enrich::fields::{self, Trust};
+use crate::enrich::fields::{self, GivenCost, Trust};
 use crate::enrich::finish::Reasons;
 use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
 use crate::enrich::meters::Meters;
-use crate::enrich::price::{Call, Class, Fee, Outcome, Priced, SkipReason, Usage as PriceUsage};
+use crate::enrich::price::{Call, Class, Fee, Flags, Outcome, Priced, SkipReason, Usage as PriceUsage};
 use crate::enrich::roles::{Claim, Cover, Responses, Role, Roles, Usage as Claimed, Verdict};
 use crate::enrich::scan::{Attributes, Finds, Found, Keys, Table};
 use crate::enrich::source::{Library, Noted, Source};
@@ -26,6 +26,7 @@ use crate::otlp::request::Draft;
 use crate::otlp::span::{self, SpanId, SpanView, TraceId};
 use crate::units::Usd;
 use ahash::RandomState;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -126,11 +127,20 @@ impl Batch {
         let provider = fields::provider(&attributes, models.0, models.1);
         plan.tokens = tokens::read(&attributes, source, provider.as_deref());
         plan.cached_by_gateway = plan.kind.is_priced() && cached_by_gateway(&attributes, source);
-        let cost = fields::given_cost(&attributes).is_some_and(|cost| cost.usd > Usd::ZERO);
+        let cost = fields::given_cost(&attributes, |_| true).is_some_and(|cost| cost.usd > Usd::ZERO);
         let summed = attributes.has_any(&[Key::PydanticAny, Key::MlflowTraceTokenUsage, Key::MlflowTraceCost]);
-        let uses = plan.tokens.is_some() || cost || plan.kind == Kind::Rerank && plan.facts.error.is_none();
+        let counted = plan.tokens.is_some_and(|tokens| tokens.has_counts());
+        let rerank = plan.kind == Kind::Rerank && plan.facts.error.is_none();
+        let uses = counted || cost || rerank;
+        let idle = !cost && !rerank && plan.tokens.is_some_and(|tokens| tokens.is_zero());
         plan.claimed = if plan.kind.is_priced() {
-            if uses { Claimed::Call } else { Claimed::CallWithout }
+            match uses {
+                true if idle && fields::web_searches(&attributes).is_none_or(|n| n == 0) => Claimed::IdleCall,
+                true => Claimed::Call,
+                // Sums of what other spans used, and nothing of its own.
+                false if summed => Claimed::Container,
+                false => Claimed::CallWithout,
+            }
         } else if !uses {
             // A sum that nobody could form (the Vercel SDK writes NaN for streams without usage) is one all the same.
             if plan.kind != Kind::None && (summed || tokens::Shape::of(&attributes).any) { Claimed::Container } else { Claimed::Nothing }
@@ -175,15 +185,14 @@ impl Batch {
     /// Finds calls with usage around calls of which one has none: where the inner usage has a gap, the outer one counts.
     fn cover(&mut self, roles: &Roles) {
         let Batch { plans, order, parents, .. } = self;
-        if !plans.iter().any(|plan| plan.claimed == Claimed::CallWithout && !plan.failed)
-            || !plans.iter().any(|plan| plan.claimed == Claimed::Call)
-        {
+        let keeps_to_itself = |plan: &Plan| matches!(plan.claimed, Claimed::CallWithout | Claimed::IdleCall) && !plan.failed;
+        if !plans.iter().any(keeps_to_itself) || !plans.iter().any(|plan| plan.claimed == Claimed::Call) {
             return;
         }
         let parent = |at: u32| parents.get(at as usize).copied().filter(|up| *up != NOWHERE);
         // Gaps rise …
         for &(_, _, at) in order.iter() {
-            let rises = plans.get(at as usize).is_some_and(|plan| plan.gap || plan.claimed == Claimed::CallWithout && !plan.failed);
+            let rises = plans.get(at as usize).is_some_and(|plan| plan.gap || keeps_to_itself(plan));
             if rises && let Some(up) = parent(at).and_then(|up| plans.get_mut(up as usize)) {
                 up.gap = true;
             }
@@ -323,7 +332,9 @@ fn call(
 ) -> SpanFacts {
     let (response_model, request_model) =
         (fields::response_model(attributes), fields::request_model(attributes).or_else(|| model_of_name(plan, attributes, view)));
-    let provider = fields::provider(attributes, response_model, request_model);
+    let named = fields::named_provider(attributes);
+    let inferred = named.is_none();
+    let provider = named.or_else(|| fields::inferred_provider(response_model, request_model).map(Cow::Borrowed));
     let settled = plan.tokens.and_then(|tokens| settle(&tokens.raw, tokens.dialect, provider.as_deref()));
     let (usage, semantics) = (settled.map(|(usage, _)| usage), settled.map(|(_, semantics)| semantics));
     let role = plan.verdict.role;
@@ -349,18 +360,31 @@ fn call(
         usage: priced_usage(plan.tokens.as_ref(), usage.as_ref(), attributes),
         context: fields::context(attributes),
     };
-    let outcome = (owner || plan.kind.is_priced() && role.is_none()).then(|| settings.prices.price(&request));
+    let mut outcome = (owner || plan.kind.is_priced() && role.is_none()).then(|| {
+        let bad = plan.tokens.is_some_and(|tokens| tokens.bad);
+        if bad { Outcome::Unpriced(SkipReason::BadUsage) } else { settings.prices.price(&request) }
+    });
+    // The table was given the provider, and cannot know where it is from.
+    if inferred
+        && provider.is_some()
+        && let Some(Outcome::Priced(priced)) = &mut outcome
+        && !priced.flags.has(Flags::FALLBACK)
+        && !settings.prices.knows_host(request.host)
+    {
+        priced.flags.set(Flags::PROVIDER_INFERRED);
+    }
     let computed = match &outcome {
         Some(Outcome::Priced(priced)) if owner => Some(priced),
         _ => None,
     };
-    let given = owner.then(|| fields::given_cost(attributes)).flatten().filter(|given| match given.trust {
+    let believed = |given: &GivenCost| match given.trust {
         Trust::Full => true,
         Trust::NotZero => {
             given.usd > Usd::ZERO || computed.is_none_or(|priced| priced.total == Usd::ZERO) || usage.is_none_or(|usage| usage.total() == 0)
         }
         Trust::Estimate => computed.is_none(),
-    });
+    };
+    let given = owner.then(|| fields::given_cost(attributes, believed)).flatten();
     let (cost, skip_reason) = cost_of(plan, role, given.map(|given| (given.usd, given.key)), &outcome);
     if let (Some(given), Some(priced)) = (given, computed)
         && differs(given.usd, priced.total)
@@ -552,8 +576,9 @@ fn cached_by_gateway(attributes: &Attributes<'_>, source: &Source<'_>) -> bool {
 
 /// What `error.type` says where the sender did not: the provider's code, else the exception; else the reason will do.
 fn error_type<'e>(evidence: &'e Evidence<'_>) -> Option<&'e str> {
-    // Short words only: what has blanks in it is a message, and messages repeat prompts.
-    let word = |text: &&str| !text.is_empty() && text.len() <= 128 && !text.contains(char::is_whitespace);
+    // Names of errors only: anything else may be a message, and messages repeat prompts, addresses and keys.
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:/-".contains(&byte);
+    let word = |text: &&str| !text.is_empty() && text.len() <= 100 && text.bytes().all(letter);
     evidence.error_code.as_deref().filter(word).filter(|code| code.parse::<u32>().is_err()).or(evidence.exception_type.filter(word))
 }
 

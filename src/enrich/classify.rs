@@ -60,6 +60,7 @@ const SIGNS_OF_A_CALL: &[Key] = &[
     Key::GenAiInputMessages,
     Key::GenAiLatencyMs,
     Key::LlmLatencyMs,
+    Key::LatencyAny,
 ];
 
 /// Keys of an agent's progress.

@@ -98,13 +98,22 @@ const LIMITS: &[Key] = &[
 
 /// Who answered, by canonical name; else who makes the model.
 pub(crate) fn provider<'a>(attributes: &Attributes<'a>, response: Option<&str>, request: Option<&str>) -> Option<Cow<'a, str>> {
+    named_provider(attributes).or_else(|| inferred_provider(response, request).map(Cow::Borrowed))
+}
+
+/// Who makes the model, by its id.
+pub(crate) fn inferred_provider(response: Option<&str>, request: Option<&str>) -> Option<&'static str> {
+    response.into_iter().chain(request).find_map(provider::from_model)
+}
+
+/// Who answered, by canonical name, where a key names them.
+pub(crate) fn named_provider<'a>(attributes: &Attributes<'a>) -> Option<Cow<'a, str>> {
     PROVIDER
         .iter()
         .find_map(|key| attributes.name(*key).and_then(provider::canonical))
         // Hand-written vocabularies keep the system prompt under this name.
         .or_else(|| attributes.name(Key::GenAiRequestSystem).and_then(provider::known).map(Cow::Borrowed))
         .or_else(|| attributes.name(Key::LlmVendor).and_then(provider::canonical))
-        .or_else(|| response.into_iter().chain(request).find_map(provider::from_model).map(Cow::Borrowed))
 }
 
 /// Whether two vocabularies on the span name different providers, or different models for the answer. The first one speaks.
@@ -308,9 +317,9 @@ pub(crate) enum Trust {
     Estimate,
 }
 
-/// The cost that came with a span, from the most explicit key down.
-pub(crate) fn given_cost(attributes: &Attributes<'_>) -> Option<GivenCost> {
-    let flat = |key: Key, trust: Trust| usd_of(attributes.any(key)).map(|usd| GivenCost { usd, key, trust });
+/// The cost that came with a span, from the most explicit key down. One that is not `believed` gives way to the next.
+pub(crate) fn given_cost(attributes: &Attributes<'_>, believed: impl Fn(&GivenCost) -> bool) -> Option<GivenCost> {
+    let flat = |key: Key, trust: Trust| usd_of(attributes.any(key)).map(|usd| GivenCost { usd, key, trust }).filter(&believed);
     let in_dollars = attributes.name(Key::GenAiUsageCostCurrency).is_none_or(|currency| currency.eq_ignore_ascii_case("USD"));
     let langfuse = || {
         let text = json::object(attributes.json(Key::LangfuseObservationCostDetails)?);

@@ -117,7 +117,8 @@ fn several_choices(attributes: &Attributes<'_>) -> bool {
         return true;
     }
     let twice = |text: &str, mark: &str| memchr::memmem::find_iter(text.as_bytes(), mark.as_bytes()).nth(1).is_some();
-    attributes.text(Key::GenAiOutputMessages).is_some_and(|text| twice(text, "finish_reason"))
+    attributes.any(Key::GenAiOutputMessages).elements().nth(1).is_some()
+        || attributes.text(Key::GenAiOutputMessages).is_some_and(|text| twice(text, "finish_reason"))
         || ANSWERS.iter().filter_map(|key| attributes.text(*key)).any(|text| {
             text.contains("\"choices\"") && twice(text, "finish_reason") || text.contains("\"candidates\"") && twice(text, "finishReason")
         })
@@ -129,7 +130,7 @@ fn add(reasons: &mut Reasons, value: Any<'_>) {
         Any::Str(text) if text.trim() != "null" => reasons.read(text),
         Any::Int(number) => reasons.read_number(number),
         Any::Array(_) => value.elements().for_each(|element| match element {
-            Any::Str(text) => reasons.add(text),
+            Any::Str(text) => reasons.read(text),
             Any::Int(number) => reasons.read_number(number),
             _ => {}
         }),
@@ -137,18 +138,22 @@ fn add(reasons: &mut Reasons, value: Any<'_>) {
     }
 }
 
-/// Output messages: JSON text, or structured.
+/// Output messages, or a single one: JSON text, texts of JSON in a list, or structured. A text that was cut off speaks as far as it goes.
 fn messages(reasons: &mut Reasons, value: Any<'_>) {
     match value {
         Any::Str(text) if text.contains("finish_reason") => {
             let text = json::object(text);
-            for message in json::elements(&text) {
-                if let Some(reason) = json::name(message, "finish_reason") {
-                    reasons.add(reason);
-                }
+            json::finish_reasons(&text, reasons);
+            let first = text.trim_start().strip_prefix('[').map(str::trim_start);
+            if first.is_some_and(|first| first.starts_with('"')) {
+                json::elements(&text).into_iter().for_each(|message| json::finish_reasons(message, reasons));
             }
         }
-        Any::Array(_) => value.elements().for_each(|message| member(reasons, message)),
+        Any::Array(_) => value.elements().for_each(|message| match message {
+            Any::Str(text) => json::finish_reasons(text, reasons),
+            _ => member(reasons, message),
+        }),
+        Any::Kvlist(_) => member(reasons, value),
         _ => {}
     }
 }
@@ -198,9 +203,19 @@ fn incomplete(attributes: &Attributes<'_>) -> bool {
     attributes.name(Key::GenAiResponseStatus).is_some_and(|status| status.eq_ignore_ascii_case("incomplete"))
 }
 
+/// Whether some of an answer is on the span.
+fn has_text(attributes: &Attributes<'_>) -> bool {
+    attributes.has_any(&[Key::CompletionPart, Key::OutputMessagePart])
+        || [Key::GenAiOutputMessages].into_iter().chain(ANSWERS).any(|key| match attributes.any(key) {
+            Any::Str(text) => !matches!(text.trim(), "" | "null" | "[]" | "{}" | "\"\""),
+            value => value.elements().next().is_some() || value.entries().next().is_some(),
+        })
+}
+
 /// Decides whether the answer was cut off. `reached` tells whether the output is as long as the limit that was asked for.
 pub(crate) fn ending(attributes: &Attributes<'_>, mut reasons: Reasons, evidence: &Evidence<'_>, reached: bool) -> Ending {
-    let exception = evidence.finish_of_exception();
+    let cut_short = || evidence.is_out_of_tokens() && (evidence.has_output || has_text(attributes));
+    let exception = evidence.finish_of_exception().or_else(|| cut_short().then_some(Finish::Length));
     if reasons.is_empty()
         && let Some(finish) = exception
     {

@@ -54,6 +54,7 @@ keys! {
     Error = "error",
     AppFeature = "app.feature",
     AppPromptVersion = "app.prompt.version",
+    LatencyAny = "*latency_ms",
     // What a span is.
     LangfuseObservationType = "langfuse.observation.type",
     OpeninferenceSpanKind = "openinference.span.kind",
@@ -392,7 +393,7 @@ impl Key {
         let mut slot = hash(text);
         loop {
             match SLOTS[slot & (SLOT_COUNT - 1)] {
-                0 => return family(text),
+                0 => return family(text).or_else(|| text.ends_with(b"latency_ms").then_some(Key::LatencyAny)),
                 n => {
                     let key = KEYS[n as usize - 1];
                     if key.name().as_bytes() == text {
@@ -536,6 +537,9 @@ mod tests {
         assert_eq!(find("gen_ai.completion..finish_reason"), None);
         assert_eq!(find("gen_ai.prompt.user"), Some(Key::GenAiPromptUser));
         assert_eq!(find("gen_ai.prompt.variable.x"), None);
+        assert_eq!(find("gen_ai.server.latency_ms"), Some(Key::LatencyAny));
+        assert_eq!(find("request_latency_ms"), Some(Key::LatencyAny));
+        assert_eq!(find("latency_ms.max"), None);
         assert_eq!(find("gen_ai.prompt.name"), Some(Key::GenAiPromptName));
         assert_eq!(find("gen_ai.prompt"), Some(Key::GenAiPrompt));
         assert_eq!(find(""), None);

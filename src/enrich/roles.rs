@@ -82,6 +82,8 @@ pub(crate) enum Usage {
     Nothing,
     /// None, on a span that is a call.
     CallWithout,
+    /// On a call, and all of it zero.
+    IdleCall,
     /// On a call.
     Call,
     /// On an agent elsewhere, whose calls may be seen or not.
@@ -193,6 +195,10 @@ impl Roles {
                 verdict.again = mark.counted;
                 self.mark(key, now).counted = true;
             }
+            Usage::IdleCall => {
+                verdict = self.idle(claim, mark, responses);
+                self.mark(key, now).counted = true;
+            }
             Usage::Container => verdict.role = Some(Role::Aggregate),
             Usage::RemoteAgent if mark.tainted => verdict.role = Some(Role::Aggregate),
             Usage::Call | Usage::RemoteAgent => {
@@ -200,7 +206,7 @@ impl Roles {
             }
         }
         let taints = mark.tainted || matches!(claim.usage, Usage::Call | Usage::RemoteAgent);
-        let calls = mark.called || matches!(claim.usage, Usage::Call | Usage::CallWithout);
+        let calls = mark.called || matches!(claim.usage, Usage::Call | Usage::IdleCall | Usage::CallWithout);
         if (taints || calls)
             && let Some(parent) = claim.parent
         {
@@ -214,6 +220,16 @@ impl Roles {
     /// Whether a span is known to have usage inside that is owned.
     pub(crate) fn is_tainted(&self, trace: TraceId, span: SpanId) -> bool {
         self.marks.get(&(trace, span)).is_some_and(|mark| mark.tainted)
+    }
+
+    /// A call that used nothing takes nothing from others: it neither taints, nor claims its response, nor owns what comes late.
+    fn idle(&self, claim: &Claim, mark: Mark, responses: &Responses) -> Verdict {
+        let owns = |key: (TraceId, SpanId)| self.marks.get(&key).is_some_and(|mark| mark.owned);
+        let elsewhere = claim.response.and_then(|response| responses.owner(response)).is_some();
+        let repeats =
+            mark.tainted || claim.cover == Cover::Covered || elsewhere || claim.parent.is_some_and(|parent| owns((claim.trace, parent)));
+        let role = if repeats { Role::Duplicate } else { Role::Owner };
+        Verdict { role: Some(role), again: mark.counted, ..Verdict::default() }
     }
 
     fn own(&mut self, claim: &Claim, mark: Mark, responses: &Responses, now: Instant) -> Verdict {
@@ -297,6 +313,19 @@ mod tests {
         assert!(!trace.decide(3, 2, Usage::CallWithout, None).wraps);
         assert!(trace.decide(2, 1, Usage::CallWithout, None).wraps);
         assert_eq!(trace.role(1, 0, Usage::Call), Some(Role::Owner), "nobody owns inside");
+    }
+
+    #[test]
+    fn a_call_that_used_nothing_takes_nothing_from_others() {
+        let mut trace = Trace::new();
+        assert_eq!(trace.decide(3, 2, Usage::IdleCall, Some("r")).role, Some(Role::Owner));
+        assert!(trace.decide(3, 2, Usage::IdleCall, Some("r")).again);
+        assert_eq!(trace.role(2, 1, Usage::Call), Some(Role::Owner), "around it");
+        assert_eq!(trace.decide(4, 0, Usage::Call, Some("r")).role, Some(Role::Owner), "of the same response");
+        assert_eq!(trace.role(5, 3, Usage::Call), Some(Role::Owner), "late and inside");
+        assert_eq!(trace.role(6, 2, Usage::IdleCall), Some(Role::Duplicate), "its parent owns");
+        assert_eq!(trace.decide(7, 0, Usage::IdleCall, Some("r")).role, Some(Role::Duplicate));
+        assert_eq!(trace.role(1, 0, Usage::IdleCall), Some(Role::Duplicate), "around a call that owns");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::enrich::config::{Fill, Normalize, Profile};
 use crate::units::Usd;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
@@ -186,7 +186,19 @@ fn the_first_decisive_word_says_what_a_span_is() {
         (&[("llm.model", "m")], "none"),
         (&[("llm.model", "m"), ("llm.stop_reason", "end_turn")], "llm"),
         (&[("gen_ai.request.model", "text-embedding-3-small"), ("gen_ai.usage.input_tokens", "5")], "embedding"),
+        (
+            &[
+                ("gen_ai.request.model", "text-embedding-3-small"),
+                ("gen_ai.usage.prompt_tokens", "8"),
+                ("gen_ai.usage.completion_tokens", "0"),
+            ],
+            "embedding",
+        ),
+        (&[("gen_ai.request.model", "embed-chat"), ("gen_ai.usage.input_tokens", "5"), ("gen_ai.usage.output_tokens", "1")], "llm"),
         (&[("gen_ai.request.model", "gpt-4o"), ("gen_ai.usage.input_tokens", "5")], "llm"),
+        (&[("gen_ai.request.model", "gpt-4o"), ("gen_ai.usage.output_tokens", "0")], "llm"),
+        (&[("llm.model", "m"), ("upstream.latency_ms", "5")], "llm"),
+        (&[("upstream.latency_ms", "5")], "none"),
         (&[("http.request.method", "GET"), ("user.id", "u"), ("session.id", "s")], "none"),
         (&[], "none"),
     ];
@@ -315,10 +327,10 @@ fn what_stands_on_a_span_is_neither_overwritten_nor_repeated() {
         s("tollgate.usage.role", "mine"),
         attribute("gen_ai.usage.cost", Value::DoubleValue(0.5)),
         s("gen_ai.response.model", ""),
-        s("tollgate.cost.source", ""),
+        s("tollgate.cost.price_id", ""),
     ]);
     let added = added(&EnrichConfig::default(), span);
-    for key in ["tollgate.usage.role", "gen_ai.usage.cost", "gen_ai.response.model", "gen_ai.provider.name", "tollgate.cost.source"] {
+    for key in ["tollgate.usage.role", "gen_ai.usage.cost", "gen_ai.response.model", "gen_ai.provider.name", "tollgate.cost.price_id"] {
         assert!(!added.contains_key(key), "{key}");
     }
     assert_eq!(added["tollgate.cost.total_usd"], Value::DoubleValue(0.5), "the cost that came with the span counts");
@@ -340,6 +352,114 @@ fn what_a_stage_before_computed_is_taken_as_it_is() {
 }
 
 #[test]
+fn the_cost_that_a_stage_before_wrote_stands_alone() {
+    let first = added(&EnrichConfig::default(), chat(1, 0));
+    let mut again = chat(1, 0);
+    again.attributes.extend(first.into_iter().map(|(key, value)| attribute(&key, value)));
+    let second = added(&EnrichConfig::default(), again);
+    assert!(second.is_empty(), "{second:?}");
+    // Even where that stage left most of it out.
+    let mut bare = chat(1, 0);
+    bare.attributes.push(s("tollgate.cost.source", "computed"));
+    let second = added(&EnrichConfig::default(), bare);
+    assert!(!second.keys().any(|key| key.contains("cost")), "{second:?}");
+    assert!(second.contains_key("tollgate.usage.role"));
+}
+
+#[test]
+fn error_type_is_written_from_what_is_a_name_and_nothing_else() {
+    let written = |key: &str, value: &str| match &added(&EnrichConfig::default(), {
+        let mut span = error(chat(1, 0), "Error code: 429 - Rate limit reached for requests");
+        span.attributes.push(s(key, value));
+        span
+    })["error.type"]
+    {
+        Value::StringValue(text) => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(written("error.code", "rate_limit_exceeded"), "rate_limit_exceeded");
+    assert_eq!(written("exception.type", "openai.RateLimitError"), "openai.RateLimitError");
+    for private in ["anna@example.com", "who is Anna?", "anna's", "söder", "key=sk-1", "429", "a,b"] {
+        assert_eq!(written("error.code", private), "rate_limit", "{private}");
+    }
+    assert_eq!(written("error.code", &"a".repeat(101)), "rate_limit");
+    assert_eq!(written("error.code", &"a".repeat(100)), "a".repeat(100));
+}
+
+#[test]
+fn a_provider_told_by_the_models_name_is_said_to_be() {
+    let flags = |attributes: Vec<KeyValue>| {
+        let mut all =
+            vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", "claude-haiku-4-5"), i("gen_ai.usage.input_tokens", 9)];
+        all.extend(attributes);
+        added(&EnrichConfig::default(), span(1, 0, all)).get("tollgate.cost.flags").cloned()
+    };
+    let Some(Value::ArrayValue(inferred)) = flags(vec![]) else { panic!("no flags") };
+    assert_eq!(inferred.values, [AnyValue { value: Some(Value::StringValue("provider_inferred".into())) }]);
+    assert_eq!(flags(vec![s("gen_ai.system", "anthropic")]), None);
+    assert_eq!(flags(vec![s("server.address", "api.anthropic.com")]), None);
+}
+
+#[test]
+fn a_count_that_cannot_be_true_has_no_price() {
+    let skip = |attributes: Vec<KeyValue>| {
+        let mut all = vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", "gpt-4o"), s("gen_ai.system", "openai")];
+        all.extend(attributes);
+        let saw = look("", vec![span(1, 0, all)]).remove(0);
+        assert_eq!(saw.skip.is_some(), saw.cost.is_none());
+        saw.skip
+    };
+    let double = |key: &str, value: f64| attribute(key, Value::DoubleValue(value));
+    let (input, output) = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens");
+    assert_eq!(skip(vec![i(input, 10), i(output, -5)]), Some("bad_usage"));
+    assert_eq!(skip(vec![i(input, (1 << 40) + 1), i(output, 5)]), Some("bad_usage"));
+    assert_eq!(skip(vec![s(input, "-3"), i(output, 5)]), Some("bad_usage"));
+    assert_eq!(skip(vec![i(input, -1)]), Some("bad_usage"));
+    assert_eq!(skip(vec![s("mlflow.chat.tokenUsage", r#"{"input_tokens":-4,"output_tokens":5}"#)]), Some("bad_usage"));
+    // Near misses: nobody knows, an alias that does, another family, the greatest count.
+    assert_eq!(skip(vec![double(input, f64::NAN), i(output, 5)]), None);
+    assert_eq!(skip(vec![i(input, -1), i("gen_ai.usage.prompt_tokens", 4), i(output, 5)]), None);
+    assert_eq!(skip(vec![i(input, 4), i(output, 5), i("llm.token_count.prompt", -1)]), None);
+    assert_eq!(skip(vec![i(input, 1 << 40), i(output, 5)]), None);
+}
+
+#[test]
+fn a_call_that_used_nothing_leaves_the_usage_to_the_call_around_it() {
+    let zero = |id, parent| {
+        let mut span = chat(id, parent);
+        for pair in span.attributes.iter_mut().filter(|pair| pair.key.contains("tokens")) {
+            *pair = i(&pair.key.clone(), 0);
+        }
+        span
+    };
+    let roles = |spans: Vec<Span>| look("", spans).into_iter().map(|saw| saw.role).collect::<Vec<_>>();
+    assert_eq!(roles(vec![zero(2, 1), chat(1, 0)]), [Some("duplicate"), Some("owner")]);
+    assert_eq!(roles(vec![chat(1, 0), zero(2, 1)]), [Some("owner"), Some("duplicate")]);
+    let mut stage = Stage::new(&EnrichConfig::default());
+    stage.apply(vec![("", vec![zero(2, 1)])]);
+    stage.apply(vec![("", vec![chat(1, 0)])]);
+    let saw: Vec<_> = stage.log.0.iter().map(|(_, saw)| (saw.role, saw.cost.clone())).collect();
+    assert_eq!(saw, [(Some("owner"), Some("0".into())), (Some("owner"), Some("0.00365".into()))]);
+    // A cost of its own is usage.
+    let mut paid = zero(2, 1);
+    paid.attributes.push(attribute("operation.cost", Value::DoubleValue(0.5)));
+    assert_eq!(roles(vec![paid, chat(1, 0)]), [Some("owner"), Some("duplicate")]);
+}
+
+#[test]
+fn a_sum_of_other_calls_alone_is_an_aggregate_on_a_call_too() {
+    let summed = |attributes: Vec<KeyValue>| {
+        let mut all = vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", "gpt-4o"), s("gen_ai.system", "openai")];
+        all.push(i("gen_ai.aggregated_usage.input_tokens", 900));
+        all.extend(attributes);
+        let saw = look("", vec![span(1, 0, all)]).remove(0);
+        (saw.role, saw.counted, saw.skip)
+    };
+    assert_eq!(summed(vec![]), (Some("aggregate"), false, Some("aggregate")));
+    assert_eq!(summed(vec![i("gen_ai.usage.input_tokens", 9)]), (Some("owner"), true, None));
+}
+
+#[test]
 fn a_zero_that_means_unknown_gives_way_to_a_price() {
     let cost = |key: &str, value: f64| {
         let mut span = chat(1, 0);
@@ -352,6 +472,16 @@ fn a_zero_that_means_unknown_gives_way_to_a_price() {
     assert_eq!(cost("llm.estimated_cost_usd", 0.1).as_deref(), Some("0.00365"), "an estimate");
     assert_eq!(cost("operation.cost", -1.0).as_deref(), Some("0.00365"));
     assert_eq!(cost("operation.cost", f64::NAN).as_deref(), Some("0.00365"));
+    let costs = |pairs: &[(&str, f64)]| {
+        let mut span = chat(1, 0);
+        span.attributes.extend(pairs.iter().map(|(key, value)| attribute(key, Value::DoubleValue(*value))));
+        look("", vec![span])[0].cost.clone()
+    };
+    assert_eq!(costs(&[("gen_ai.usage.cost", 0.0), ("gen_ai.cost.total_cost", 0.2)]).as_deref(), Some("0.2"), "of a lower rank");
+    assert_eq!(costs(&[("gen_ai.usage.cost", 0.0), ("operation.cost", 0.3)]).as_deref(), Some("0.3"));
+    assert_eq!(costs(&[("gen_ai.usage.total_cost", 0.0), ("ai.total_cost", 0.4)]).as_deref(), Some("0.4"), "of the same rank");
+    assert_eq!(costs(&[("gen_ai.usage.cost", 0.0), ("llm.estimated_cost_usd", 0.4)]).as_deref(), Some("0.00365"));
+    assert_eq!(costs(&[("gen_ai.usage.cost", 0.1), ("operation.cost", 0.3)]).as_deref(), Some("0.1"));
 }
 
 #[test]
@@ -369,7 +499,30 @@ fn a_cut_answer_is_found_in_every_place() {
         events: vec![Event { name: name.into(), attributes, ..Event::default() }],
         ..chat(1, 0)
     };
+    let message = |reason: &str| AnyValue {
+        value: Some(Value::KvlistValue(KeyValueList { values: vec![s("role", "assistant"), s("finish_reason", reason)] })),
+    };
+    let list = |values: Vec<AnyValue>| attribute("gen_ai.output.messages", Value::ArrayValue(ArrayValue { values }));
+    let text = |text: &str| AnyValue { value: Some(Value::StringValue(text.into())) };
+    let refused = |attributes: Vec<KeyValue>| {
+        let mut span = error(span(1, 0, vec![s("gen_ai.operation.name", "chat")]), "no");
+        span.attributes.extend([s("error.code", "max_tokens_exceeded"), i("http.response.status_code", 400)]);
+        span.attributes.extend(attributes);
+        span
+    };
+    let by_exception = added(&EnrichConfig::default(), refused(vec![i("gen_ai.usage.output_tokens", 9)]));
+    assert_eq!(by_exception["tollgate.truncation.source"], Value::StringValue("exception".into()));
+    assert_eq!(by_exception["tollgate.truncated"], Value::BoolValue(true));
     let cut = [
+        llm(vec![s("gen_ai.response.finish_reason", "stop"), list(vec![message("stop"), message("length")])]),
+        llm(vec![list(vec![text(r#"{"role":"assistant","finish_reason":"length"}"#)])]),
+        llm(vec![attribute("gen_ai.output.messages", message("length").value.unwrap())]),
+        llm(vec![s("gen_ai.output.messages", r#"{"role":"assistant","finish_reason":"length"}"#)]),
+        llm(vec![s("gen_ai.output.messages", r#"["{\"role\":\"assistant\",\"finish_reason\":\"length\"}"]"#)]),
+        llm(vec![s("gen_ai.output.messages", r#"[{"finish_reason":"length","parts":[{"type":"text","content":"and th"#)]),
+        llm(array(&["stop,length"])),
+        refused(vec![i("gen_ai.usage.output_tokens", 9)]),
+        refused(vec![s("gen_ai.completion.0.content", "and th")]),
         llm(array(&["stop", "length"])),
         llm(vec![s("gen_ai.response.finish_reasons", "[\"max_tokens\"]")]),
         llm(vec![s("gen_ai.response.stop_reason", "max_tokens")]),
@@ -404,6 +557,10 @@ fn a_cut_answer_is_found_in_every_place() {
         assert!(stage.log.0[0].0.truncated, "{span:?}");
     }
     let whole = [
+        refused(vec![]),
+        refused(vec![s("gen_ai.output.messages", "[]")]),
+        llm(vec![s("gen_ai.response.finish_reason", "stop"), list(vec![message("stop"), message("stop")])]),
+        llm(vec![s("gen_ai.output.messages", r#"[{"parts":[{"type":"text","content":"{\"finish_reason\":\"length\"}"}]}]"#)]),
         llm(vec![s("gen_ai.response.stop_reason", "stop_sequence")]),
         llm(vec![s("gen_ai.response.finish_reasons", "stop"), i("gen_ai.request.max_tokens", 362)]),
         llm(vec![s("gen_ai.response.finish_reasons", "content_filter"), s("gen_ai.response.status", "incomplete")]),

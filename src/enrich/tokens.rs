@@ -6,6 +6,7 @@
 
 use crate::enrich::json;
 use crate::enrich::keys::Key;
+use crate::enrich::number::MAX_COUNT;
 use crate::enrich::scan::Attributes;
 use crate::enrich::source::{Library, Source};
 use crate::enrich::usage::{Dialect, RawUsage};
@@ -278,8 +279,9 @@ impl Shape {
         let mut shape = Shape::default();
         for names in [&VERCEL, &GEN_AI, &OPENINFERENCE, &LLM_USAGE, &FLAT_B, &BARE] {
             shape.input |= attributes.has_any(names.input);
-            shape.output |= attributes.has_any(names.output);
-            shape.any |= attributes.has_any(names.total);
+            // Embeddings often come with a zero here.
+            shape.output |= names.output.iter().any(|key| attributes.number(*key).is_some_and(|n| n > 0.0));
+            shape.any |= attributes.has_any(names.output) || attributes.has_any(names.total);
         }
         for (key, names) in [
             (Key::LangfuseObservationUsageDetails, &LANGFUSE),
@@ -304,6 +306,36 @@ pub(crate) struct Tokens {
     pub(crate) raw: RawUsage,
     pub(crate) dialect: Dialect,
     pub(crate) family: Family,
+    /// Input or output is negative or absurdly large: what the call cost cannot be told.
+    pub(crate) bad: bool,
+}
+
+impl Tokens {
+    /// Whether there is a count at all.
+    pub(crate) fn has_counts(&self) -> bool {
+        self.raw != RawUsage::default()
+    }
+
+    /// Whether every count that is given is zero.
+    pub(crate) fn is_zero(&self) -> bool {
+        let raw = &self.raw;
+        let counts = [
+            raw.input,
+            raw.output,
+            raw.cache_read,
+            raw.cache_write,
+            raw.cache_write_5m,
+            raw.cache_write_1h,
+            raw.uncached,
+            raw.reasoning,
+            raw.total,
+            raw.audio_in,
+            raw.image_in,
+            raw.audio_out,
+            raw.image_out,
+        ];
+        self.has_counts() && !self.bad && counts.into_iter().flatten().all(|count| count == 0)
+    }
 }
 
 /// Reads the usage of a span. `provider` is a canonical name. A span that gives a total alone has usage, but nothing to price.
@@ -311,16 +343,50 @@ pub(crate) fn read(attributes: &Attributes<'_>, source: &Source<'_>, provider: O
     let own = own_family(attributes, source);
     let order = [Family::Langfuse].into_iter().chain(own).chain(ORDER);
     let mut total = None;
+    let mut refused = None;
     for family in order {
         let (mut raw, inclusive_object) = counts(attributes, family);
         if raw.input.is_none() && raw.output.is_none() && raw.uncached.is_none() {
             total = total.or(raw.total.map(|n| (n, family)));
+            refused = refused.or_else(|| impossible(attributes, family, &raw).then_some(family));
             continue;
         }
+        let bad = impossible(attributes, family, &raw);
         complete(attributes, &mut raw);
-        return Some(Tokens { raw, dialect: dialect(attributes, source, family, inclusive_object, provider), family });
+        return Some(Tokens { raw, dialect: dialect(attributes, source, family, inclusive_object, provider), family, bad });
     }
-    total.map(|(total, family)| Tokens { raw: RawUsage { total: Some(total), ..RawUsage::default() }, dialect: Dialect::Unknown, family })
+    let family = total.map(|(_, family)| family).or(refused)?;
+    let raw = RawUsage { total: total.map(|(total, _)| total), ..RawUsage::default() };
+    Some(Tokens { raw, dialect: Dialect::Unknown, family, bad: refused.is_some() })
+}
+
+/// Whether input or output of a family is given and cannot be true. What is no number says that nobody knows, and is none of these.
+fn impossible(attributes: &Attributes<'_>, family: Family, raw: &RawUsage) -> bool {
+    if raw.input.is_some() && raw.output.is_some() {
+        return false;
+    }
+    let odd = |number: Option<f64>| number.is_some_and(|n| n < 0.0 || n > MAX_COUNT as f64);
+    let flat = |names: &Names<Key>| {
+        let odd = |keys: &[Key]| keys.iter().any(|key| odd(attributes.number(*key)));
+        raw.input.is_none() && odd(names.input) || raw.output.is_none() && odd(names.output)
+    };
+    let text = |key: Key, names: &Names<&'static str>| {
+        let Some(text) = attributes.json(key) else { return false };
+        let text = json::object(text);
+        let odd = |paths: &[&str]| paths.iter().any(|path| odd(json::number(&text, path)));
+        raw.input.is_none() && odd(names.input) || raw.output.is_none() && odd(names.output)
+    };
+    match family {
+        Family::Vercel => flat(&VERCEL),
+        Family::GenAi => flat(&GEN_AI),
+        Family::OpenInference => flat(&OPENINFERENCE),
+        Family::LlmUsage => flat(&LLM_USAGE),
+        Family::FlatB => flat(&FLAT_B),
+        Family::Bare => flat(&BARE),
+        Family::Mlflow => text(Key::MlflowChatTokenUsage, &MLFLOW),
+        Family::Langsmith => text(Key::LangsmithUsageMetadata, &LANGSMITH) || text(Key::LangsmithMetadataUsageMetadata, &LANGSMITH),
+        Family::Langfuse => text(Key::LangfuseObservationUsageDetails, &LANGFUSE),
+    }
 }
 
 /// The family of the library that made the span; it stands before the common ones.

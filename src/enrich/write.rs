@@ -135,6 +135,10 @@ pub(crate) fn facts(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Mann
 }
 
 fn cost(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Manner<'_>, had_cost_amount: bool) {
+    // A stage before this one has spoken: two halves of two answers would be none.
+    if writer.has(Key::TollgateCostSource) {
+        return;
+    }
     if let Some(skip) = facts.skip_reason {
         writer.str(Key::TollgateCostSkipReason, skip.as_str());
     }

@@ -270,6 +270,14 @@ impl<'a> Evidence<'a> {
         })
     }
 
+    /// Whether the provider ended the call with HTTP 400 because the tokens were used up. Where text had come, that is a cut answer.
+    pub fn is_out_of_tokens(&self) -> bool {
+        let says = |code: &Option<Cow<'_, str>>| code.as_ref().is_some_and(|code| code.trim().eq_ignore_ascii_case("max_tokens_exceeded"));
+        (says(&self.error_code) || says(&self.error_type))
+            && [self.error_http_status, self.http_status, self.other_status].contains(&Some(400))
+            && self.standing() == Standing::Failed
+    }
+
     /// The messages, best first.
     fn messages(&self) -> [Option<&'a str>; 5] {
         [self.exception_message, self.error_message, self.status_message, self.level_message, self.error_text]

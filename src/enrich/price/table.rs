@@ -144,6 +144,11 @@ impl PriceTable {
         self.known.get_or(asked, || self.work_out(asked.0, asked.1, asked.2))
     }
 
+    /// Whether a listed host was called, which tells who bills whatever the span says.
+    pub fn knows_host(&self, host: Option<&str>) -> bool {
+        present(host).is_some_and(|host| self.directory.at_host(host).is_some())
+    }
+
     fn work_out(&self, provider: Option<&str>, host: Option<&str>, model: &str) -> Meaning {
         let host_says = host.and_then(|host| self.directory.at_host(host));
         let (told_by, provider_found, region) = match (host_says, provider) {
