@@ -145,10 +145,11 @@ impl Redact {
         let mut found = Findings::new();
         let message = if batch.signal == Signal::Logs { Message::LogRecord } else { Message::Span };
         let rewritten = catch_unwind(AssertUnwindSafe(|| {
-            let mut walk = Walk { redactor: &redactor, findings: &mut found };
+            let mut walk = Walk { redactor: &redactor, findings: &mut found, copied: false };
             let body = walk.message(message, item.body());
             // Behind redaction: half a secret is not recognised as one.
             let cut = cut::span(body.as_deref().unwrap_or(item.body()), limit);
+            walk.copied = true;
             (cut.or(body), walk.message(message, &self.scratch))
         }));
         let Ok((body, extra)) = rewritten else { return false };
@@ -168,7 +169,7 @@ impl Redact {
             (*heads, *resources, *own, *bytes) = Default::default();
         }
         let mut walk = |message, fields: &[u8]| {
-            let mut walk = Walk { redactor, findings };
+            let mut walk = Walk { redactor, findings, copied: false };
             catch_unwind(AssertUnwindSafe(|| walk.message(message, fields))).ok()
         };
         let resource = match resources.get(&head.resource_id()) {

@@ -133,6 +133,14 @@ fn json_is_edited_in_place_at_every_level() {
     redacts(&redactor, r#"{"card": 4111111111111111, "ts":1763635200000}"#, r#"{"card": "[CREDIT_CARD]", "ts":1763635200000}"#);
     redacts(&with("entities: { CREDIT_CARD: remove }"), r#"{"card": 4111111111111111}"#, r#"{"card": null}"#);
     redacts(&redactor, r#"{"bob@example.org":1,"eve@example.org":2}"#, r##"{"[EMAIL]":1,"[EMAIL]#2":2}"##);
+    redacts(&redactor, r#"{"[EMAIL]":1,"a@b.com":2}"#, r##"{"[EMAIL]":1,"[EMAIL]#2":2}"##);
+    redacts(&redactor, r#"{"a@b.com":1,"\u005bEMAIL]":2}"#, r##"{"[EMAIL]#2":1,"\u005bEMAIL]":2}"##);
+    redacts(
+        &redactor,
+        r##"{"a@b.com":{"c@b.com":[{"[EMAIL]":1,"d@b.com":2}]},"e@b.com":3,"[EMAIL]#2":4}"##,
+        r##"{"[EMAIL]":{"[EMAIL]":[{"[EMAIL]":1,"[EMAIL]#2":2}]},"[EMAIL]#3":3,"[EMAIL]#2":4}"##,
+    );
+    redacts(&redactor, r#"{"to a@b.com now":1,"to [EMAIL] now":2}"#, r##"{"to [EMAIL]#2 now":1,"to [EMAIL] now":2}"##);
     redacts(&redactor, r#"{"password":"hunter2!x"}"#, r#"{"password":"[PASSWORD]"}"#);
     redacts(&redactor, "{\"a\":\"bob@example.org\"}\n{\"b\":\"eve@example.org\"}\n", "{\"a\":\"[EMAIL]\"}\n{\"b\":\"[EMAIL]\"}\n");
     redacts(&redactor, r#"{"x":"got {\"a\":\"\\nbob@example.org\"}"}"#, r#"{"x":"got {\"a\":\"\\n[EMAIL]\"}"}"#);
@@ -187,6 +195,18 @@ fn a_redacted_neighbour_is_no_context() {
 }
 
 #[test]
+fn many_names_of_one_object_take_linear_time() {
+    let redactor = redactor();
+    let mails: String = (0..4000).map(|at| format!("\"m{at}@example.org\":1,\"[EMAIL]#{at}\":2,")).collect();
+    let text = format!("{{{}\"[EMAIL]\":3}}", mails);
+    let start = Instant::now();
+    let once = redactor.text(&text, None, &mut Findings::new()).unwrap();
+    assert!(once.ends_with("\"[EMAIL]#3999\":2,\"[EMAIL]\":3}") && once.contains("\"[EMAIL]#7999\":1,"), "{}", &once[..200]);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(redactor.text(&once, None, &mut Findings::new()), None);
+}
+
+#[test]
 fn hostile_input_takes_linear_time() {
     let redactor = redactor();
     let repeat = |part: &str| part.repeat((64 << 10) / part.len());
@@ -194,6 +214,8 @@ fn hostile_input_takes_linear_time() {
         "1",
         "@",
         "{\"a@b.org\":{}},",
+        "{\"a@b.org\":[",
+        "{\"a@b.org\":1,\"[EMAIL]\":2}",
         "[{\"a@b.org\":{}},",
         ":",
         "a",
