@@ -104,7 +104,7 @@ const CONTENT_PREFIXES: &[&str] = &[
 ];
 
 /// Metadata under a prefix of content.
-const EXCEPTIONS: &[&str] = &["enduser.id", "exception.type", "flue.session.id"];
+const EXCEPTIONS: &[&str] = &["enduser.id", "exception.type"];
 
 const EXACT: &[&str] = &[
     "gen_ai.system",

@@ -313,6 +313,25 @@ fn piece() -> impl Strategy<Value = String> {
     prop_oneof![6 => known.prop_map(str::to_owned), 1 => "\\PC{0,6}", 1 => "[0-9 .:@/-]{0,12}"]
 }
 
+/// Names that become each other, or are what others become.
+fn member_name() -> impl Strategy<Value = String> {
+    let part = prop::sample::select(vec![
+        "bob@example.org",
+        "bea@example.org",
+        "b***@example.org",
+        "[EMAIL]",
+        "#2",
+        "#3",
+        "203.0.113.42",
+        "198.51.100.7",
+        "[IP_ADDRESS]",
+        " ",
+        "\"",
+        "x",
+    ]);
+    prop::collection::vec(part, 1..4).prop_map(|parts| parts.concat())
+}
+
 fn soup() -> impl Strategy<Value = String> {
     prop::collection::vec(piece(), 0..12).prop_map(|pieces| pieces.concat())
 }
@@ -380,6 +399,17 @@ proptest! {
         if let Some(redacted) = redactor.text(&text, None, &mut Findings::new()) {
             let after: serde_json::Value = serde_json::from_str(&redacted).unwrap();
             prop_assert_eq!(shape(&before), shape(&after), "{}", redacted);
+        }
+    }
+
+    #[test]
+    fn names_stay_apart_and_at_rest(names in prop::collection::btree_set(member_name(), 1..7), redactor in redactors()) {
+        let members: Vec<String> = names.iter().enumerate().map(|(at, name)| format!("{}:{at}", serde_json::json!(name))).collect();
+        let text = format!("{{{}}}", members.join(","));
+        if let Some(once) = redactor.text(&text, None, &mut Findings::new()) {
+            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&once).unwrap();
+            prop_assert_eq!(object.len(), names.len(), "{} of {}", once, text);
+            prop_assert_eq!(redactor.text(&once, None, &mut Findings::new()), None, "{}", once);
         }
     }
 
