@@ -40,7 +40,7 @@ use allow::AllowList;
 use custom::CustomSet;
 use detectors::Limits;
 use json::{Decoded, Token, Walked};
-use names::Names;
+use names::Member;
 use std::borrow::Cow;
 use text::{Out, Text};
 
@@ -279,7 +279,7 @@ impl Redactor {
 
     /// Collects the edits of JSON; they count only if it is [`Walked::Whole`].
     fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> Walked {
-        // Member names of the objects that are open, innermost last, each with the edits it has.
+        // Member names of the objects that are open, innermost last.
         let mut names: Vec<Member> = Vec::new();
         json::walk(text, |token| match token {
             Token::String { start, end, key: member } => {
@@ -311,7 +311,7 @@ impl Redactor {
             Token::Name { .. } => {}
             Token::ObjectEnd { object } => {
                 let first = names.iter().rposition(|name| name.object < object).map_or(0, |outer| outer + 1);
-                number_names(text, names.get(first..).unwrap_or_default(), sink);
+                names::number(text, names.get(first..).unwrap_or_default(), sink);
                 names.truncate(first);
             }
         })
@@ -450,45 +450,6 @@ fn lift(sink: &mut Sink, from: usize, raw: impl Fn(usize) -> usize) -> bool {
         }
     }
     escaped
-}
-
-/// A member name of an object at this nesting level.
-struct Member {
-    object: usize,
-    start: usize,
-    end: usize,
-    /// The range of its edits.
-    edits: (usize, usize),
-}
-
-/// Gives the redacted names of one object numbers where they would be those of others.
-fn number_names(text: &str, members: &[Member], sink: &mut Sink) {
-    // Where the head of the new name ends in the text, the head, and the edit that is its end.
-    let renamed = |member: &Member, edits: &[Edit]| {
-        let (from, to) = member.edits;
-        let edits = edits.get(from..to)?;
-        let last = edits.iter().rposition(|edit| edit.new.is_some())?;
-        let cut = edits.get(last)?.end;
-        let head = spliced(text, member.start, cut, edits);
-        (text.get(member.start..cut) != Some(head.as_str())).then_some((cut, head, from + last))
-    };
-    if !members.iter().any(|member| renamed(member, &sink.edits).is_some()) {
-        return;
-    }
-    let decoded = |raw: &str| if raw.contains('\\') { Decoded::string(raw).text } else { raw.to_owned() };
-    let stay = members.iter().filter(|member| renamed(member, &sink.edits).is_none());
-    let mut names = Names::new(stay.map(|member| decoded(text.get(member.start..member.end).unwrap_or_default())));
-    for member in members {
-        let Some((cut, head, last)) = renamed(member, &sink.edits) else { continue };
-        let tail = text.get(cut..member.end).unwrap_or_default();
-        if let Some(number) = names.take(&decoded(&head), &decoded(tail))
-            && let Some(new) = sink.edits.get_mut(last).and_then(|edit| edit.new.as_mut())
-        {
-            new.push_str(&format!("#{number}"));
-            // A number beside what was found may complete something.
-            sink.restless = true;
-        }
-    }
 }
 
 /// What `start..end` becomes.

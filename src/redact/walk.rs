@@ -37,11 +37,9 @@ enum Holds {
 impl Message {
     fn field(self, number: u32) -> Holds {
         match (self, number) {
-            (Message::Span, 5)
-            | (Message::Event, 2)
-            | (Message::Status, 2)
-            | (Message::LogRecord, 3 | 12)
-            | (Message::Scope, 1) => Holds::Text,
+            (Message::Span, 5) | (Message::Event, 2) | (Message::Status, 2) | (Message::LogRecord, 3 | 12) | (Message::Scope, 1) => {
+                Holds::Text
+            }
             (Message::Span, 9)
             | (Message::Event, 3)
             | (Message::Link, 4)
@@ -242,7 +240,8 @@ mod tests {
 
     #[test]
     fn names_of_events_and_records_and_severities_are_text() {
-        for (kind, number) in [(Message::Event, 2), (Message::LogRecord, 3), (Message::LogRecord, 12), (Message::Scope, 1), (Message::Span, 5)]
+        for (kind, number) in
+            [(Message::Event, 2), (Message::LogRecord, 3), (Message::LogRecord, 12), (Message::Scope, 1), (Message::Span, 5)]
         {
             assert_eq!(walked(kind, false, &msg(&[(number, b"to bob@example.org")])), Some(msg(&[(number, b"to [EMAIL]")])), "{number}");
             for name in ["gen_ai.content.prompt", "exception", "INFO", "claude_code.user_prompt", "ai.stream.firstChunk"] {
