@@ -148,10 +148,11 @@ impl Redact {
         let mut found = Findings::new();
         let message = if batch.signal == Signal::Logs { Message::LogRecord } else { Message::Span };
         let rewritten = catch_unwind(AssertUnwindSafe(|| {
-            let mut walk = Walk { redactor: &redactor, findings: &mut found };
+            let mut walk = Walk { redactor: &redactor, findings: &mut found, copied: false };
             let changed = walk.message(message, body);
             // Behind redaction: half a secret is not recognised as one.
             let cut = cut::span(changed.as_deref().unwrap_or(body), limit);
+            walk.copied = true;
             (cut.or(changed), walk.message(message, &self.scratch))
         }));
         let Ok((changed, extra)) = rewritten else { return false };
@@ -171,7 +172,7 @@ impl Redact {
             (*heads, *resources, *own, *bytes) = Default::default();
         }
         let mut walk = |message, fields: &[u8]| {
-            let mut walk = Walk { redactor, findings };
+            let mut walk = Walk { redactor, findings, copied: false };
             catch_unwind(AssertUnwindSafe(|| walk.message(message, fields))).ok()
         };
         let resource = match resources.get(&head.resource_id()) {
@@ -235,5 +236,43 @@ impl Batch {
         bytes.shrink_to_fit();
         let _charge = Some(budget.charge(bytes.capacity() + items.len() * size_of::<(u32, u32)>()));
         Some(Redacted { signal, bytes: bytes.into(), items, heads: heads.into_list(), keep_class, _charge })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::append::Attributes;
+    use crate::otlp::request::{Draft, Request};
+    use crate::otlp::wire::put_bytes;
+    use crate::redact::Config;
+
+    fn msg(number: u32, content: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_bytes(&mut out, number, content);
+        out
+    }
+
+    fn has(bytes: &[u8], part: &str) -> bool {
+        bytes.windows(part.len()).any(|here| here == part.as_bytes())
+    }
+
+    #[test]
+    fn what_enrichment_copied_out_of_a_name_does_not_leave() {
+        let mut span = msg(5, b"chat bob@example.org");
+        Attributes::of_span(&mut span).str("gen_ai.response.model", "kept@example.org");
+        let (request, places) = Request::scan(Signal::Traces, msg(1, &msg(2, &msg(2, &span))).into(), None).unwrap();
+        let items = Draft::new(Arc::new(request), places).append(None, |_, _, out| {
+            let mut to = Attributes::of_span(out);
+            to.str("gen_ai.request.model", "bob@example.org");
+            to.str("tollgate.cost.price_id", "model@2025-11-20.example.org");
+        });
+        let items: Vec<Item> = items.into_iter().map(|(item, ())| item).collect();
+        let redactor = Redactor::new(&Config::default()).unwrap();
+        let mut redact = Redact::new(Some(Arc::new(redactor)), Budget::new(1 << 20));
+        let early = redact.early(&items);
+        let body = early.first().and_then(Option::as_ref).unwrap().body();
+        assert!(!has(body, "bob@example.org") && has(body, "chat [EMAIL]") && has(body, "[EMAIL]"));
+        assert!(has(body, "kept@example.org") && has(body, "model@2025-11-20.example.org"));
     }
 }

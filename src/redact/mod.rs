@@ -21,6 +21,7 @@ mod json;
 mod keys;
 mod kind;
 mod meters;
+mod names;
 mod overlap;
 mod redacted;
 mod scan;
@@ -39,8 +40,8 @@ use allow::AllowList;
 use custom::CustomSet;
 use detectors::Limits;
 use json::{Decoded, Token, Walked};
+use names::Member;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use text::{Out, Text};
 
 /// How deep JSON within JSON strings is opened.
@@ -278,8 +279,8 @@ impl Redactor {
 
     /// Collects the edits of JSON; they count only if it is [`Walked::Whole`].
     fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> Walked {
-        // Redacted member names by the level of their object, so that two of a kind stay two members.
-        let mut names: HashMap<usize, HashMap<String, usize>> = HashMap::new();
+        // Member names of the objects that are open, innermost last.
+        let mut names: Vec<Member> = Vec::new();
         json::walk(text, |token| match token {
             Token::String { start, end, key: member } => {
                 let member = member.and_then(|(s, e)| text.get(s..e)).or(key);
@@ -305,20 +306,14 @@ impl Redactor {
             Token::Name { start, end, object } if self.scan_keys => {
                 let from = sink.edits.len();
                 self.string(text, start, end, None, level, sink);
-                let edits = sink.edits.get_mut(from..).unwrap_or_default();
-                if edits.iter().any(|edit| edit.new.is_some()) {
-                    let name = spliced(text, start, end, edits);
-                    let seen = names.entry(object).or_default().entry(name).or_insert(0);
-                    *seen += 1;
-                    if *seen > 1
-                        && let Some(new) = edits.last_mut().and_then(|edit| edit.new.as_mut())
-                    {
-                        new.push_str(&format!("#{seen}"));
-                    }
-                }
+                names.push(Member { object, start, end, edits: (from, sink.edits.len()) });
             }
             Token::Name { .. } => {}
-            Token::ObjectEnd { object } => drop(names.remove(&object)),
+            Token::ObjectEnd { object } => {
+                let first = names.iter().rposition(|name| name.object < object).map_or(0, |outer| outer + 1);
+                names::number(text, names.get(first..).unwrap_or_default(), sink);
+                names.truncate(first);
+            }
         })
     }
 

@@ -5,7 +5,7 @@
 //! bytes fit one trigger (a digit behind a non-digit, `eyJ`, `@`, `swd`). Only there a detector looks at the text,
 //! anchored and with a bounded view, so the whole stays linear for any input.
 
-use crate::redact::detectors::{ALL, Number, Probe, Set, Word, assign};
+use crate::redact::detectors::{ALL, Number, Probe, Set, Word, assign, ip};
 use crate::redact::text::{Out, Text, is_word};
 use std::sync::LazyLock;
 
@@ -129,8 +129,11 @@ impl Pass<'_, '_> {
         if is_word(before) || (lone && end - at < 6 && !matches!(text.at(end), b'.' | b',' | b's' | b'n' | b'r' | b't' | b'e' | b'-')) {
             return;
         }
-        // Glued to a longer chain; only a Spanish number has a letter and a sign before its digits.
+        // Glued to a longer chain; only a Spanish number has a letter and a sign before its digits, and an address a label.
         if text.glued_before(at) && !(before == b'-' && matches!(text.before(at - 1), b'X' | b'Y' | b'Z' | b'x' | b'y' | b'z')) {
+            if labelled(text, at) {
+                ip::v4(text, &Number::read(text, at, end), out);
+            }
             return;
         }
         let number = Number::read(text, at, end);
@@ -162,6 +165,14 @@ impl Pass<'_, '_> {
             }
         }
     }
+}
+
+/// Whether a word that is no part of a number stands before with a colon: `IPv4:203.0.113.77`, `eth0:…`, not `1:2:…` or `db8:…`.
+fn labelled(text: &Text<'_>, at: usize) -> bool {
+    let Some(colon) = at.checked_sub(1).filter(|&colon| text.at(colon) == b':') else { return false };
+    let start = text.run_back(colon, 24, |b| b.is_ascii_alphanumeric());
+    let letters = text.run(start, 24, |b| b.is_ascii_alphabetic());
+    letters >= start + 2 && !is_word(text.before(start)) && text.slice(start, letters).iter().any(|b| !b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -133,6 +133,14 @@ fn json_is_edited_in_place_at_every_level() {
     redacts(&redactor, r#"{"card": 4111111111111111, "ts":1763635200000}"#, r#"{"card": "[CREDIT_CARD]", "ts":1763635200000}"#);
     redacts(&with("entities: { CREDIT_CARD: remove }"), r#"{"card": 4111111111111111}"#, r#"{"card": null}"#);
     redacts(&redactor, r#"{"bob@example.org":1,"eve@example.org":2}"#, r##"{"[EMAIL]":1,"[EMAIL]#2":2}"##);
+    redacts(&redactor, r#"{"[EMAIL]":1,"a@b.com":2}"#, r##"{"[EMAIL]":1,"[EMAIL]#2":2}"##);
+    redacts(&redactor, r#"{"a@b.com":1,"\u005bEMAIL]":2}"#, r##"{"[EMAIL]#2":1,"\u005bEMAIL]":2}"##);
+    redacts(
+        &redactor,
+        r##"{"a@b.com":{"c@b.com":[{"[EMAIL]":1,"d@b.com":2}]},"e@b.com":3,"[EMAIL]#2":4}"##,
+        r##"{"[EMAIL]":{"[EMAIL]":[{"[EMAIL]":1,"[EMAIL]#2":2}]},"[EMAIL]#3":3,"[EMAIL]#2":4}"##,
+    );
+    redacts(&redactor, r#"{"to a@b.com now":1,"to [EMAIL] now":2}"#, r##"{"to [EMAIL]#2 now":1,"to [EMAIL] now":2}"##);
     redacts(&redactor, r#"{"password":"hunter2!x"}"#, r#"{"password":"[PASSWORD]"}"#);
     redacts(&redactor, "{\"a\":\"bob@example.org\"}\n{\"b\":\"eve@example.org\"}\n", "{\"a\":\"[EMAIL]\"}\n{\"b\":\"[EMAIL]\"}\n");
     redacts(&redactor, r#"{"x":"got {\"a\":\"\\nbob@example.org\"}"}"#, r#"{"x":"got {\"a\":\"\\n[EMAIL]\"}"}"#);
@@ -187,6 +195,18 @@ fn a_redacted_neighbour_is_no_context() {
 }
 
 #[test]
+fn many_names_of_one_object_take_linear_time() {
+    let redactor = redactor();
+    let mails: String = (0..4000).map(|at| format!("\"m{at}@example.org\":1,\"[EMAIL]#{at}\":2,")).collect();
+    let text = format!("{{{}\"[EMAIL]\":3}}", mails);
+    let start = Instant::now();
+    let once = redactor.text(&text, None, &mut Findings::new()).unwrap();
+    assert!(once.ends_with("\"[EMAIL]#3999\":2,\"[EMAIL]\":3}") && once.contains("\"[EMAIL]#7999\":1,"), "{}", &once[..200]);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(redactor.text(&once, None, &mut Findings::new()), None);
+}
+
+#[test]
 fn hostile_input_takes_linear_time() {
     let redactor = redactor();
     let repeat = |part: &str| part.repeat((64 << 10) / part.len());
@@ -194,6 +214,8 @@ fn hostile_input_takes_linear_time() {
         "1",
         "@",
         "{\"a@b.org\":{}},",
+        "{\"a@b.org\":[",
+        "{\"a@b.org\":1,\"[EMAIL]\":2}",
         "[{\"a@b.org\":{}},",
         ":",
         "a",
@@ -291,6 +313,25 @@ fn piece() -> impl Strategy<Value = String> {
     prop_oneof![6 => known.prop_map(str::to_owned), 1 => "\\PC{0,6}", 1 => "[0-9 .:@/-]{0,12}"]
 }
 
+/// Names that become each other, or are what others become.
+fn member_name() -> impl Strategy<Value = String> {
+    let part = prop::sample::select(vec![
+        "bob@example.org",
+        "bea@example.org",
+        "b***@example.org",
+        "[EMAIL]",
+        "#2",
+        "#3",
+        "203.0.113.42",
+        "198.51.100.7",
+        "[IP_ADDRESS]",
+        " ",
+        "\"",
+        "x",
+    ]);
+    prop::collection::vec(part, 1..4).prop_map(|parts| parts.concat())
+}
+
 fn soup() -> impl Strategy<Value = String> {
     prop::collection::vec(piece(), 0..12).prop_map(|pieces| pieces.concat())
 }
@@ -358,6 +399,17 @@ proptest! {
         if let Some(redacted) = redactor.text(&text, None, &mut Findings::new()) {
             let after: serde_json::Value = serde_json::from_str(&redacted).unwrap();
             prop_assert_eq!(shape(&before), shape(&after), "{}", redacted);
+        }
+    }
+
+    #[test]
+    fn names_stay_apart_and_at_rest(names in prop::collection::btree_set(member_name(), 1..7), redactor in redactors()) {
+        let members: Vec<String> = names.iter().enumerate().map(|(at, name)| format!("{}:{at}", serde_json::json!(name))).collect();
+        let text = format!("{{{}}}", members.join(","));
+        if let Some(once) = redactor.text(&text, None, &mut Findings::new()) {
+            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&once).unwrap();
+            prop_assert_eq!(object.len(), names.len(), "{} of {}", once, text);
+            prop_assert_eq!(redactor.text(&once, None, &mut Findings::new()), None, "{}", once);
         }
     }
 

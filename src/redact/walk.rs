@@ -5,6 +5,7 @@
 
 use crate::otlp::wire::{Field, Fields, Value, put_bytes};
 use crate::redact::keys::is_metadata;
+use crate::redact::names::Names;
 use crate::redact::{Findings, Redactor};
 use std::borrow::Cow;
 
@@ -36,7 +37,9 @@ enum Holds {
 impl Message {
     fn field(self, number: u32) -> Holds {
         match (self, number) {
-            (Message::Span, 5) | (Message::Status, 2) => Holds::Text,
+            (Message::Span, 5) | (Message::Event, 2) | (Message::Status, 2) | (Message::LogRecord, 3 | 12) | (Message::Scope, 1) => {
+                Holds::Text
+            }
             (Message::Span, 9)
             | (Message::Event, 3)
             | (Message::Link, 4)
@@ -58,6 +61,9 @@ impl Message {
 pub(in crate::redact) struct Walk<'r> {
     pub(in crate::redact) redactor: &'r Redactor,
     pub(in crate::redact) findings: &'r mut Findings,
+    /// Whether the attributes were written by the stages before this one. They copy values out of names and content, so a key that is
+    /// metadata where a sender wrote it says nothing about them.
+    pub(in crate::redact) copied: bool,
 }
 
 impl Walk<'_> {
@@ -82,7 +88,8 @@ impl Walk<'_> {
 
     fn attribute(&mut self, pair: &[u8]) -> Option<Vec<u8>> {
         let key = key_of(pair);
-        if is_metadata(&key) {
+        let exempt = if self.copied { key.starts_with("tollgate.") } else { is_metadata(&key) };
+        if exempt {
             return None;
         }
         self.pair(pair, &key)
@@ -98,15 +105,16 @@ impl Walk<'_> {
 
     /// An `AnyValue`. Its depth was limited at the door.
     fn value(&mut self, value: &[u8], key: Option<&str>) -> Option<Vec<u8>> {
-        if let Some(number) = int_of(value) {
-            return self.int(number, key);
+        if let Some(redacted) = int_of(value).and_then(|number| self.int(number, key)) {
+            return Some(redacted);
         }
+        // Of several fields the last one counts, but all of them leave.
         rewrite(value, |field, content| match field.number {
             1 => Some((1, self.text(content, key)?.into_bytes())),
             5 => Some((5, rewrite(content, |_, element| Some((1, self.value(element, key)?)))?)),
             6 => Some((6, self.list(content)?)),
-            // Bytes that are text are text; others are left alone.
-            7 => Some((7, self.text(content, key)?.into_bytes())),
+            // Stretches of bytes that are text are text; others are left alone.
+            7 => Some((7, self.redactor.bytes(content, key, self.findings)?)),
             _ => None,
         })
     }
@@ -119,20 +127,42 @@ impl Walk<'_> {
         Some(value)
     }
 
-    /// A `KeyValueList`: keys of maps can be private too. A redacted key that is there already gets a number.
+    /// A `KeyValueList`: keys of maps can be private too.
     fn list(&mut self, list: &[u8]) -> Option<Vec<u8>> {
-        let mut taken: Vec<String> = Vec::new();
-        rewrite(list, |_, pair| {
-            let key = key_of(pair).into_owned();
-            let with_value = self.pair(pair, &key);
-            let new_key = if self.redactor.scans_keys() { self.redactor.text(&key, None, self.findings) } else { None };
-            let Some(new_key) = new_key else { return Some((1, with_value?)) };
-            let count = taken.iter().filter(|k| **k == new_key).count();
-            taken.push(new_key.clone());
-            let new_key = if count == 0 { new_key } else { format!("{new_key}#{}", count + 1) };
-            let pair = with_value.as_deref().unwrap_or(pair);
-            Some((1, rewrite(pair, |field, _| (field.number == 1).then(|| (1, new_key.clone().into_bytes())))?))
+        let mut new_keys = self.new_keys(list).into_iter().peekable();
+        let mut at = 0;
+        rewrite(list, |field, pair| {
+            let with_value = self.pair(pair, &key_of(pair));
+            let new_key = new_keys.next_if(|(of, _)| *of == at);
+            at += 1;
+            let Some((_, new_key)) = new_key else { return Some((field.number, with_value?)) };
+            let mut pair = with_value.unwrap_or_else(|| pair.to_vec());
+            // The last field counts; earlier ones would still hold the old key.
+            pair = rewrite(&pair, |field, _| (field.number == 1).then(|| (1, new_key.clone().into_bytes())))?;
+            Some((field.number, pair))
         })
+    }
+
+    /// The keys of a list that change, by the position of their pair. One that is there already gets a number.
+    fn new_keys(&mut self, list: &[u8]) -> Vec<(usize, String)> {
+        if !self.redactor.scans_keys() {
+            return Vec::new();
+        }
+        let pairs = || Fields::new(list).filter_map(|field| if let Value::Len(pair) = field.value { Some(pair) } else { None });
+        let mut new_keys: Vec<(usize, String)> =
+            pairs().enumerate().filter_map(|(at, pair)| Some((at, self.redactor.text(&key_of(pair), None, self.findings)?))).collect();
+        if new_keys.is_empty() {
+            return new_keys;
+        }
+        let mut changed = new_keys.iter().map(|(at, _)| *at).peekable();
+        let stay = pairs().enumerate().filter(|(at, _)| changed.next_if_eq(at).is_none());
+        let mut names = Names::new(stay.map(|(_, pair)| key_of(pair).into_owned()));
+        for (_, key) in &mut new_keys {
+            if let Some(number) = names.take(key, "") {
+                key.push_str(&format!("#{number}"));
+            }
+        }
+        new_keys
     }
 }
 
@@ -146,7 +176,8 @@ pub(in crate::redact) fn key_of(pair: &[u8]) -> Cow<'_, str> {
 
 /// The integer of an `AnyValue`, where that is what it holds.
 fn int_of(value: &[u8]) -> Option<i64> {
-    match Fields::new(value).last()? {
+    // Decoders pass over fields they do not know.
+    match Fields::new(value).filter(|field| (1..=7).contains(&field.number)).last()? {
         Field { number: 3, value: Value::Varint(n), .. } => Some(n as i64),
         _ => None,
     }
@@ -174,4 +205,150 @@ pub(in crate::redact) fn rewrite(message: &[u8], mut replace: impl FnMut(&Field<
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Config;
+
+    /// A message of one field, or several in a row.
+    fn msg(fields: &[(u32, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (number, content) in fields {
+            put_bytes(&mut out, *number, content);
+        }
+        out
+    }
+
+    fn attribute(key: &str, value: &[u8]) -> Vec<u8> {
+        msg(&[(1, key.as_bytes()), (2, value)])
+    }
+
+    /// What the walk makes of the message; and that a second walk finds nothing.
+    #[track_caller]
+    fn walked(kind: Message, copied: bool, bytes: &[u8]) -> Option<Vec<u8>> {
+        let redactor = Redactor::new(&Config::default()).unwrap();
+        let mut findings = Findings::new();
+        let mut walk = Walk { redactor: &redactor, findings: &mut findings, copied };
+        let new = walk.message(kind, bytes);
+        if let Some(new) = &new {
+            assert_eq!(walk.message(kind, new), None, "not at rest");
+        }
+        new
+    }
+
+    #[test]
+    fn names_of_events_and_records_and_severities_are_text() {
+        for (kind, number) in
+            [(Message::Event, 2), (Message::LogRecord, 3), (Message::LogRecord, 12), (Message::Scope, 1), (Message::Span, 5)]
+        {
+            assert_eq!(walked(kind, false, &msg(&[(number, b"to bob@example.org")])), Some(msg(&[(number, b"to [EMAIL]")])), "{number}");
+            for name in ["gen_ai.content.prompt", "exception", "INFO", "claude_code.user_prompt", "ai.stream.firstChunk"] {
+                assert_eq!(walked(kind, false, &msg(&[(number, name.as_bytes())])), None, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn scope_names_that_are_known_stay() {
+        for name in [
+            "opentelemetry.util.genai.handler",
+            "opentelemetry.instrumentation.openai_v2",
+            "opentelemetry.instrumentation.google_genai",
+            "opentelemetry.instrumentation.botocore.bedrock-runtime",
+            "opentelemetry.instrumentation.openai.v1",
+            "opentelemetry.instrumentation.openai.v0",
+            "opentelemetry.instrumentation.anthropic",
+            "opentelemetry.instrumentation.langchain",
+            "traceloop.tracer",
+            "@traceloop/instrumentation-openai",
+            "@traceloop/node-server-sdk",
+            "@opentelemetry/instrumentation-openai",
+            "com.anthropic.sdk.python",
+            "openinference.instrumentation.llama_index",
+            "@arizeai/openinference-instrumentation-openai",
+            "@arizeai/openinference-vercel@2.3.4",
+            "ai",
+            "gen_ai",
+            "mlflow.tracing.provider",
+            "langfuse-sdk",
+            "langsmith",
+            "openlit.otel.tracing",
+            "openlit.instrumentation.openai",
+            "logfire.openai",
+            "pydantic-ai",
+            "litellm",
+            "strands.telemetry.tracer",
+            "gcp.vertex.agent",
+            "com.anthropic.claude_code.events",
+            "gemini-cli",
+            "lmnr",
+            "genkit-tracer",
+            "org.springframework.boot",
+            "livekit-agents",
+            "github.com/open-telemetry/opentelemetry-go-contrib/instrumentation/net/http/otelhttp",
+            "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc",
+            "io.opentelemetry.http-url-connection",
+            "OpenAI.ChatClient",
+            "Experimental.Microsoft.Extensions.AI",
+        ] {
+            assert_eq!(walked(Message::Scope, false, &msg(&[(1, name.as_bytes()), (2, b"1.2.3.4")])), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn metadata_stays_where_it_was_sent_and_is_scanned_where_it_was_copied() {
+        let text = |key: &str, text: &str| msg(&[(9, &attribute(key, &msg(&[(1, text.as_bytes())])))]);
+        let model = text("gen_ai.request.model", "bob@example.org");
+        assert_eq!(walked(Message::Span, false, &model), None);
+        assert_eq!(walked(Message::Span, true, &model), Some(text("gen_ai.request.model", "[EMAIL]")));
+        assert_eq!(walked(Message::Span, true, &text("tollgate.sampling.policy", "bob@example.org")), None);
+        assert_eq!(walked(Message::Span, true, &text("gen_ai.request.model", "claude-sonnet-4-5-20250929")), None);
+        assert_eq!(walked(Message::Span, true, &text("gen_ai.response.id", "chatcmpl-9J3uyL8mRZ1CHHxvO0")), None);
+    }
+
+    #[test]
+    fn content_whose_key_ends_like_metadata_is_scanned() {
+        let text = |key: &str, text: &str| msg(&[(9, &attribute(key, &msg(&[(1, text.as_bytes())])))]);
+        let name = "langfuse.trace.metadata.customer.name";
+        assert_eq!(walked(Message::Span, false, &text(name, "bob@example.org")), Some(text(name, "[EMAIL]")));
+        assert_eq!(walked(Message::Span, false, &text("langsmith.metadata.user_id", "bob@example.org")), None);
+    }
+
+    #[test]
+    fn bytes_are_scanned_between_those_that_are_no_text() {
+        let body = |bytes: &[u8]| msg(&[(5, &msg(&[(7, bytes)]))]);
+        assert_eq!(walked(Message::LogRecord, false, &body(b"\xff bob@example.org \xfe")), Some(body(b"\xff [EMAIL] \xfe")));
+        assert_eq!(walked(Message::LogRecord, false, &body(b"\xff\x00\xfe nothing")), None);
+    }
+
+    #[test]
+    fn a_string_that_an_int_overrules_is_scanned() {
+        let with_int = |text: &str| {
+            let mut value = msg(&[(1, text.as_bytes())]);
+            value.extend([3 << 3, 7]);
+            msg(&[(5, &value)])
+        };
+        assert_eq!(walked(Message::LogRecord, false, &with_int("bob@example.org")), Some(with_int("[EMAIL]")));
+        assert_eq!(walked(Message::LogRecord, false, &with_int("bob")), None);
+    }
+
+    #[test]
+    fn a_redacted_key_takes_a_name_that_is_free() {
+        let map = |keys: &[&str]| {
+            let pairs: Vec<Vec<u8>> = keys.iter().map(|key| attribute(key, &msg(&[(1, b"x")]))).collect();
+            let fields: Vec<(u32, &[u8])> = pairs.iter().map(|pair| (1, pair.as_slice())).collect();
+            msg(&[(5, &msg(&[(6, &msg(&fields))]))])
+        };
+        for (keys, to) in [
+            (&["bob@example.org", "eve@example.org"][..], &["[EMAIL]", "[EMAIL]#2"][..]),
+            (&["[EMAIL]", "bob@example.org"], &["[EMAIL]", "[EMAIL]#2"]),
+            (&["bob@example.org", "[EMAIL]", "x"], &["[EMAIL]#2", "[EMAIL]", "x"]),
+            (&["[EMAIL]#2", "bob@example.org", "eve@example.org"], &["[EMAIL]#2", "[EMAIL]", "[EMAIL]#3"]),
+        ] {
+            assert_eq!(walked(Message::LogRecord, false, &map(keys)), Some(map(to)), "{keys:?}");
+        }
+        assert_eq!(walked(Message::LogRecord, false, &map(&["[EMAIL]", "[EMAIL]"])), None);
+    }
 }

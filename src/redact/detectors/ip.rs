@@ -56,7 +56,7 @@ fn windows() -> Vec<[Set; 3]> {
     vec![[Set::Of(HEX), Set::One(b':'), Set::Of(HEX_OR_COLON)], [Set::One(b':'), Set::One(b':'), Set::Of(HEX)]]
 }
 
-fn v4(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
+pub(crate) fn v4(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if number.sep_after(0) != b'.' || number.digits_in(0) > 3 {
         return;
     }
@@ -246,6 +246,8 @@ mod tests {
             ("fd00:1234::1%eth0 up", "fd00:1234::1%eth0"),
             ("moved to 8.8.4.4", "8.8.4.4"),
             ("ip:2001:db8::17", "2001:db8::17"),
+            ("IPv4:203.0.113.77 seen", "203.0.113.77"),
+            ("(host2:203.0.113.77:8080)", "203.0.113.77"),
         ] {
             assert_eq!(found(text), [(IpAddress, hit)], "{text}");
         }
@@ -282,6 +284,13 @@ mod tests {
             "Chrome/120.0.0.0 Safari/537.36",
             "10:05:47",
             "6:8:8:1",
+            "1:2:3.4.5.6",
+            "12:203.0.113.77",
+            "db8:203.0.113.77",
+            "v2:18.20.85.7",
+            "7host2:203.0.113.77",
+            "sdk2:18.20.85.7-rc1",
+            "2001:ab:ip4:5",
             "use std::fs::read",
             "abc::def::new()",
             "dead::beef",

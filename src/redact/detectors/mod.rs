@@ -14,7 +14,7 @@ mod crypto;
 mod email;
 mod europe;
 mod iban;
-mod ip;
+pub(crate) mod ip;
 mod jwt;
 mod mac;
 mod named;
