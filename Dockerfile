@@ -6,14 +6,14 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates g++ make \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Cargo.toml Cargo.lock build.rs ./
-COPY proto proto
+COPY Cargo.toml Cargo.lock ./
+# Cargo wants every target of the manifest to be there, also those that are not built.
 COPY benches benches
 COPY tests/it/main.rs tests/it/main.rs
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --bin tollgate \
+    CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --locked --release --bin tollgate \
  && install -D target/release/tollgate /rootfs/tollgate
 # The program's own libraries (glibc; name resolution is part of it since 2.34), the root certificates, a place for state.
 RUN ldd /rootfs/tollgate | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /rootfs \

@@ -29,7 +29,10 @@ fn main() {
     if let Some(name) = args.next() {
         return Workload::ALL.into_iter().filter(|workload| workload.name() == name).for_each(measure);
     }
-    println!("{:8} {:>10} {:>12} {:>12} {:>10} {:>12} {:>14}", "", "spans", "wire B/span", "RSS B/span", "RSS/wire", "added B/span", "index B/span");
+    println!(
+        "{:8} {:>10} {:>12} {:>12} {:>10} {:>12} {:>14}",
+        "", "spans", "wire B/span", "RSS B/span", "RSS/wire", "added B/span", "index B/span"
+    );
     for workload in Workload::ALL {
         // A process for each, which gives freed memory back at once: a baseline over a heap that was used shows no growth.
         let me = std::env::current_exe().expect("a path of this program");

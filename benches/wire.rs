@@ -148,7 +148,7 @@ fn cold(c: &mut Criterion<CpuTime>) {
         at = (at + 1) % requests.len();
         requests[at].clone()
     };
-    group.bench_function("prost_decode", |b| b.iter_batched(&mut next, |r| ExportTraceServiceRequest::decode(r), BatchSize::SmallInput));
+    group.bench_function("prost_decode", |b| b.iter_batched(&mut next, ExportTraceServiceRequest::decode, BatchSize::SmallInput));
     group.bench_function("scan", |b| b.iter_batched(&mut next, |r| scan(&r), BatchSize::SmallInput));
     group.bench_function("open", |b| b.iter_batched(&mut next, shard::open, BatchSize::SmallInput));
     group.finish();

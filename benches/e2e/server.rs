@@ -5,9 +5,9 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use std::path::Path;
+use tokio_stream::wrappers::TcpListenerStream;
 use tollgate::config::load_text;
 use tollgate::pipeline::{Plan, Running};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Status;
 
 /// Serves until killed; prints the port it listens on as its first line.
@@ -15,7 +15,7 @@ pub fn run(kind: &str, sink: u16, keep: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         match kind {
-            "raw" => anchor(sink, |body| Ok(body)).await,
+            "raw" => anchor(sink, Ok).await,
             "prost" => anchor(sink, decode_and_encode).await,
             _ => stage(sink, keep).await,
         }

@@ -9,7 +9,8 @@ use crate::config::print_effective;
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
-    /// Print the effective config, secrets masked.
+    /// Print what is set once files, `--set` and variables are put together, secrets masked, and where no exporters are set, those chosen
+    /// from the environment. Every key that is not printed has its default.
     #[arg(long)]
     print: bool,
 }
@@ -20,7 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         eprintln!("warning: {warning}");
     }
     if args.print {
-        print!("{}", print_effective(&loaded.tree));
+        print!("{}", print_effective(&loaded.tree, &loaded.value.exporters));
         return Ok(());
     }
     let name = args.source.config.as_ref().map_or_else(|| "the built-in config".to_owned(), |p| p.display().to_string());

@@ -3,6 +3,7 @@
 use crate::cli::Failure;
 use crate::otlp::span::TraceId;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Flags of `explain`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 async fn ask(url: &str, token: Option<&str>) -> Result<(u16, String), Failure> {
-    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(5)).no_proxy().build().map_err(Failure::running)?;
+    let client = crate::cli::local_client(Duration::from_secs(5))?;
     let mut request = client.get(url);
     if let Some(token) = token {
         request = request.bearer_auth(token);

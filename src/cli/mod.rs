@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod health;
 mod inputs;
+mod lines;
 mod price;
 mod redact;
 mod replay;
@@ -15,6 +16,7 @@ mod source;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// OTLP gateway for LLM traces: exact cost, truncation and error class on every call, private data out, whole traces tail-sampled.
 #[derive(Debug, Parser)]
@@ -26,7 +28,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the stage: OTLP in, enriched, sampled, redacted OTLP out.
+    /// Run the stage until it is told to stop: OTLP in; enriched, sampled, redacted OTLP out.
     Run(run::Args),
     /// Validate a config and name every problem in it.
     Check(check::Args),
@@ -34,13 +36,13 @@ enum Command {
     Demo(demo::Args),
     /// Run recorded OTLP requests through the stage on a virtual clock; the same every time.
     Replay(replay::Args),
-    /// Redact standard input to standard output.
+    /// Redact standard input to standard output, to see what would leave.
     Redact(redact::Args),
-    /// What one model call costs, and why.
+    /// Show what one model call costs, and why.
     Price(price::PriceArgs),
     /// Ask a running stage what it decided about a trace, and why.
     Explain(explain::Args),
-    /// Exit 0 where a running stage is ready; for container health checks.
+    /// Exit with 0 where a running stage is ready, for container health checks.
     Health(health::Args),
 }
 
@@ -90,6 +92,11 @@ fn finish_output(result: std::io::Result<()>) -> Result<(), Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::running(error)),
         _ => Ok(()),
     }
+}
+
+/// A client for a stage on this machine: no proxy, and no certificates, which a small container may not have.
+fn local_client(timeout: Duration) -> Result<reqwest::Client, Failure> {
+    reqwest::Client::builder().timeout(timeout).no_proxy().tls_certs_only([]).build().map_err(Failure::running)
 }
 
 /// A runtime for commands that talk to the network.

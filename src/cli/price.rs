@@ -3,20 +3,19 @@
 //! A bill that surprises somebody starts with one number. This shows every line behind it, or answers a whole file of
 //! calls, one JSON line for each, from the same table and the same code that prices spans.
 
+use crate::cli::lines;
 use crate::cli::source::Source;
 use crate::cli::{Failure, finish_output};
 use crate::enrich::price::when::parse_instant;
 use crate::enrich::price::{Call, Context, ContextKey, Flags, Outcome, PriceTable, Priced, SkipReason, Usage};
 use crate::units::Usd;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
-use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::time::SystemTime;
 
 /// The price of one call, or with `--jsonl` of as many as there are lines.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub struct PriceArgs {
+pub(super) struct PriceArgs {
     /// The model that answered
     #[arg(required_unless_present = "jsonl")]
     pub model: Option<String>,
@@ -103,7 +102,7 @@ pub(crate) fn command(args: &PriceArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Only those of reading and writing; a line that is no call is answered as such.
-pub fn run(args: &PriceArgs, table: &PriceTable, now: u64, input: impl BufRead, output: impl Write) -> io::Result<()> {
+pub(super) fn run(args: &PriceArgs, table: &PriceTable, now: u64, input: impl BufRead, output: impl Write) -> io::Result<()> {
     if args.jsonl { answer_lines(table, now, input, output) } else { explain_one(args, table, now, output) }
 }
 
@@ -228,10 +227,7 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
 }
 
 fn answer(table: &PriceTable, now: u64, line: &[u8]) -> Value {
-    // The id first and apart: a line that breaks off is still answered under it.
-    let mut id = None;
-    let mut json = serde_json::Deserializer::from_slice(line);
-    let fields = Fields { id: &mut id }.deserialize(&mut json).and_then(|fields| json.end().map(|()| fields));
+    let (id, fields) = lines::read(line);
     let outcome = match fields {
         Ok(fields) => price(table, now, &fields),
         Err(e) => Err(format!("not a call: {}", category(&e))),
@@ -327,39 +323,6 @@ fn reply(id: Option<Value>, outcome: &Outcome) -> Value {
 
 fn malformed(id: Option<Value>, why: &str) -> Value {
     json!({ "id": id, "status": "error", "error": why })
-}
-
-/// Reads an object and notes its id on the way, so that it is known even if the rest is broken.
-struct Fields<'a> {
-    id: &'a mut Option<Value>,
-}
-
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = Map<String, Value>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = Map<String, Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value: Value = map.next_value()?;
-            if key == "id" {
-                *self.id = Some(value);
-            } else if fields.insert(key, value).is_some() {
-                return Err(de::Error::custom("the same key twice"));
-            }
-        }
-        Ok(fields)
-    }
 }
 
 #[cfg(test)]

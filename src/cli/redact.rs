@@ -2,10 +2,12 @@
 //!
 //! It answers "what would leave?" without a running stage, so it uses the same redactor and the same config.
 
+use crate::cli::lines;
 use crate::cli::source::Source;
 use crate::cli::{Failure, finish_output};
 use crate::redact::{Finding, Findings, Redactor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use std::io::{self, BufRead, Write};
 
 /// Flags of `redact`.
@@ -13,7 +15,8 @@ use std::io::{self, BufRead, Write};
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
-    /// Read lines `{"id": …, "text": …}` and answer each with what was found in it, positions in UTF-8 bytes of the input.
+    /// Read lines `{"id": …, "text": …}` and answer each with what was found in it, positions in UTF-8 bytes of the input; a line that
+    /// is none is answered with `{"id": …, "error": …}`.
     #[arg(long)]
     jsonl: bool,
 }
@@ -31,27 +34,24 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// How standard input is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     /// One text to the end of the input: a private key spans lines, and so may JSON.
     Text,
     /// Lines `{"id", "text"}`; each is answered by one line, in the same order.
     JsonLines,
 }
 
-#[derive(Deserialize)]
-struct Request {
-    #[serde(default)]
-    id: serde_json::Value,
-    text: String,
-    #[serde(default)]
-    key: Option<String>,
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: Option<Value>,
+    redacted: &'a str,
+    entities: Vec<Entity<'a>>,
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
-    id: &'a serde_json::Value,
-    redacted: &'a str,
-    entities: Vec<Entity<'a>>,
+struct Unreadable {
+    id: Option<Value>,
+    error: String,
 }
 
 #[derive(Serialize)]
@@ -68,7 +68,7 @@ struct Entity<'a> {
 ///
 /// # Errors
 /// Failing input or output.
-pub fn redact(redactor: &Redactor, form: Form, input: impl BufRead, output: impl Write) -> io::Result<Findings> {
+pub(super) fn redact(redactor: &Redactor, form: Form, input: impl BufRead, output: impl Write) -> io::Result<Findings> {
     match form {
         Form::Text => text(redactor, input, output),
         Form::JsonLines => json_lines(redactor, input, output),
@@ -97,22 +97,26 @@ fn json_lines(redactor: &Redactor, mut input: impl BufRead, mut output: impl Wri
     let mut number = 0;
     while input.read_until(b'\n', &mut line)? > 0 {
         number += 1;
-        if !line.trim_ascii().is_empty() {
-            let Ok(request) = serde_json::from_slice::<Request>(&line) else {
-                // One line is answered by one line, also where it is none that can be read. Its text stays out of the answer.
-                writeln!(output, "{}", serde_json::json!({ "error": format!("line {number} is not an object with \"id\" and \"text\"") }))?;
-                line.clear();
-                continue;
-            };
-            let mut findings = Findings::with_positions();
-            let redacted = redactor.text(&request.text, request.key.as_deref(), &mut findings);
-            let entity = |f: Finding| Entity { kind: redactor.name(f.kind), subtype: f.subtype, start: f.start, end: f.end };
-            let entities = findings.take_positions().into_iter().map(entity).collect();
-            let answer = Answer { id: &request.id, redacted: redacted.as_deref().unwrap_or(&request.text), entities };
-            serde_json::to_writer(&mut output, &answer).map_err(io::Error::from)?;
-            output.write_all(b"\n")?;
-            all.merge(&findings);
+        let (id, fields) = lines::read(&line);
+        let text = |name: &str| fields.as_ref().ok().and_then(|fields| fields.get(name)).and_then(Value::as_str);
+        let is_key = fields.as_ref().is_ok_and(|fields| fields.get("key").is_none_or(|key| key.is_string() || key.is_null()));
+        match text("text").filter(|_| is_key) {
+            Some(original) => {
+                let mut findings = Findings::with_positions();
+                let redacted = redactor.text(original, text("key"), &mut findings);
+                let entity = |f: Finding| Entity { kind: redactor.name(f.kind), subtype: f.subtype, start: f.start, end: f.end };
+                let entities = findings.take_positions().into_iter().map(entity).collect();
+                let answer = Answer { id, redacted: redacted.as_deref().unwrap_or(original), entities };
+                serde_json::to_writer(&mut output, &answer).map_err(io::Error::from)?;
+                all.merge(&findings);
+            }
+            // One line is answered by one line, also where it is none that can be read. Its text stays out of the answer.
+            None => {
+                let error = format!("line {number} is not an object with \"id\" and \"text\"");
+                serde_json::to_writer(&mut output, &Unreadable { id, error }).map_err(io::Error::from)?;
+            }
         }
+        output.write_all(b"\n")?;
         line.clear();
     }
     output.flush()?;
@@ -121,7 +125,7 @@ fn json_lines(redactor: &Redactor, mut input: impl BufRead, mut output: impl Wri
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, io::Error, redact};
+    use super::{Form, redact};
     use crate::redact::{Config, Kind, Redactor};
 
     fn run(form: Form, input: &[u8]) -> Result<(String, u64), std::io::Error> {
@@ -162,7 +166,20 @@ mod tests {
     fn a_bad_line_is_named_without_its_text() {
         let (output, _) = run(Form::JsonLines, b"{\"text\": bob@example.org}\n{\"id\":1,\"text\":\"x\"}\n").unwrap();
         let lines: Vec<&str> = output.lines().collect();
-        assert_eq!(lines[0], r#"{"error":"line 1 is not an object with \"id\" and \"text\""}"#);
+        assert_eq!(lines[0], r#"{"id":null,"error":"line 1 is not an object with \"id\" and \"text\""}"#);
         assert!(lines[1].starts_with(r#"{"id":1"#), "{output}");
+    }
+
+    #[test]
+    fn every_line_has_one_answer_under_its_id_where_it_can_be_read() {
+        let input = "{\"id\":\"a\",\"text\": bob@example.org\n\n{\"id\":2}\n{\"id\":3,\"text\":4}\n{\"id\":4,\"text\":\"x\",\"key\":5}\n[5]\n{\"id\":6,\"text\":\"x\"}";
+        let (output, _) = run(Form::JsonLines, input.as_bytes()).unwrap();
+        let answers: Vec<serde_json::Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let ids: Vec<_> = answers.iter().map(|answer| (answer["id"].clone(), answer.get("error").is_some())).collect();
+        let (id, none) = (serde_json::Value::from, serde_json::Value::Null);
+        let expected =
+            [("a".into(), true), (none.clone(), true), (id(2), true), (id(3), true), (id(4), true), (none, true), (id(6), false)];
+        assert_eq!(ids, expected);
+        assert!(!output.contains("bob"));
     }
 }

@@ -6,7 +6,7 @@
 mod facts;
 mod report;
 
-use crate::cli::inputs::{self, Recorded};
+use crate::cli::inputs::{self, InputError, Recorded};
 use crate::cli::source::Source;
 use crate::cli::{Failure, finish_output};
 use crate::otlp::json;
@@ -34,16 +34,16 @@ const LONGEST_GAP: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
-    /// `table` for people, `json` for tools: one line per trace.
+    /// How the answer is written, one line per trace: `table` for people, `json` for tools.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// With `--format json`: the facts of every span with a model call or usage.
+    /// Add the facts of every span with a model call or usage, with `--format json`.
     #[arg(long)]
     spans: bool,
     /// Write what is kept to this file, one OTLP/JSON request a line.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// *.binpb and *.json hold one request, *.jsonl one a line.
+    /// Recorded requests: *.binpb and *.json hold one, *.jsonl one a line; several files are read in the order given.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 }
@@ -58,8 +58,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (_, plan) = args.source.plan()?;
     let mut requests = Vec::new();
     for path in &args.inputs {
-        requests.extend(inputs::read(path).map_err(Failure::running)?);
+        requests.extend(inputs::read(path).map_err(unusable)?);
     }
+    let create = |path: &PathBuf| File::create(path).map_err(|error| Failure::Usage(format!("--out: {}: {error}", path.display())));
+    let out = args.out.as_ref().map(create).transpose()?.map(BufWriter::new);
     let telemetry = Telemetry::new(usize::MAX);
     let labels = LabelRules::new(plan.redactor.clone());
     let common = Common { telemetry, enrich: Default::default(), labels, paths: 1 };
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         path: StagePath::new(&plan, &common, start),
         facts: Facts::new(args.spans),
         report: Report::default(),
-        out: args.out.as_ref().map(File::create).transpose().map_err(Failure::running)?.map(BufWriter::new),
+        out,
         start,
         now: Duration::ZERO,
         origin: None,
@@ -90,6 +92,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         kept.flush().map_err(Failure::running)?;
     }
     finish_output(written.and_then(|()| out.flush()))
+}
+
+/// A path that cannot be used is a wrong argument; what stands in a file is found while running.
+fn unusable(error: InputError) -> Failure {
+    match error {
+        InputError::Read { .. } | InputError::Kind { .. } => Failure::Usage(error.to_string()),
+        InputError::Json { .. } => Failure::running(error),
+    }
 }
 
 struct Replay {
@@ -174,4 +184,31 @@ fn progress(requests: u64) -> ProgressBar {
     }
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} requests").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(requests).with_style(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_used_is_a_wrong_argument_and_its_content_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for (name, content) in [("fine.jsonl", ""), ("broken.jsonl", "{"), ("x.txt", "")] {
+            std::fs::write(path(name), content).unwrap();
+        }
+        let replay = |words: &[String]| run(&Line::try_parse_from(["replay".to_owned()].iter().chain(words)).unwrap().args);
+        for words in [vec![path("missing.jsonl")], vec![path("x.txt")], vec![path("fine.jsonl"), "--out".into(), path("none/out")]] {
+            assert!(matches!(replay(&words), Err(Failure::Usage(text)) if text.contains(folder.path().to_str().unwrap())), "{words:?}");
+        }
+        assert!(matches!(replay(&[path("broken.jsonl")]), Err(Failure::Running(_))));
+        assert!(replay(&[path("fine.jsonl")]).is_ok());
+    }
 }

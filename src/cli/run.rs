@@ -28,24 +28,48 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (loaded, plan) = args.source.plan()?;
     logs::start(&loaded.value.service.logs).map_err(Failure::running)?;
+    report_panics();
     for warning in &loaded.warnings {
         warn!(target: "config", "{warning}");
     }
     crate::cli::runtime()?.block_on(async {
+        // Before anything listens: whoever sees that it does may signal at once.
+        let signals = Signals::listen()?;
         let stage = Running::start(&loaded.value, plan).await.map_err(Failure::running)?;
         let exporters = loaded.value.exporters.0.keys().cloned().collect::<Vec<_>>().join(", ");
         announce(stage.addresses(), &exporters);
-        let stage = serve(stage, args).await?;
+        let stage = serve(stage, args, signals).await?;
         stage.shutdown().await;
         Ok(())
     })
 }
 
+/// A panic is logged by its place alone: its text may quote what it failed on, and that may be a prompt.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        error!(target: "pipeline", at, "panicked");
+    }));
+}
+
+/// The signals that are understood.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        let listen = |kind: SignalKind| signal(kind).map_err(Failure::running);
+        let (terminate, interrupt, hangup) = (SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup());
+        Ok(Signals { terminate: listen(terminate)?, interrupt: listen(interrupt)?, hangup: listen(hangup)? })
+    }
+}
+
 /// Reloads when told to; gives the stage back when it is time to stop.
-async fn serve(stage: Running, args: &Args) -> Result<Running, Failure> {
-    let listen = |kind: SignalKind| -> Result<Signal, Failure> { signal(kind).map_err(Failure::running) };
-    let (mut terminate, mut interrupt, mut hangup) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
+async fn serve(stage: Running, args: &Args, signals: Signals) -> Result<Running, Failure> {
+    let Signals { mut terminate, mut interrupt, mut hangup } = signals;
     let (changed, mut changes) = mpsc::channel(1);
     // Kept until the end: dropping it stops the watching.
     let _watcher = watch(args, changed)?;
@@ -62,7 +86,12 @@ async fn serve(stage: Running, args: &Args) -> Result<Running, Failure> {
             _ = hangup.recv() => {}
             Some(()) = changes.recv() => {}
         }
-        match reload(&stage, args).await {
+        let reloaded = tokio::select! {
+            reloaded = reload(&stage, args) => reloaded,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        match reloaded {
             Ok(()) => {
                 failed.set(0.0);
                 info!(target: "config", "reloaded");

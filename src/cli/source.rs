@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 /// The flags that name a config.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Source {
-    /// Config file (YAML). Without one: OTLP on loopback, default policies, `OTEL_EXPORTER_OTLP_*` or standard output.
+pub(super) struct Source {
+    /// Config file (YAML); without one, the defaults hold and `OTEL_EXPORTER_OTLP_ENDPOINT` names the backend.
     #[arg(long, short, env = "TOLLGATE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Set one key: `--set processors.tail_sampling.decision_wait=10s`. May be given several times.
+    /// Set one key, over the file: `--set processors.tail_sampling.decision_wait=10s`; may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }

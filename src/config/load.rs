@@ -103,14 +103,14 @@ impl Findings<'_> {
         self.tree
     }
 
-    /// Something wrong with the value at `path`; as in [`Problem::at`].
+    /// Something wrong with the value at `path` of the config as it was read; as in [`Problem::at`].
     pub fn problem(&mut self, path: &str, message: impl Into<String>) {
-        self.report(Problem::at(self.tree, path, message));
+        self.report(Problem::at(self.tree, &as_written(self.tree, path), message));
     }
 
-    /// Something to know about the value at `path`.
+    /// Something to know about the value at `path` of the config as it was read.
     pub fn warning(&mut self, path: &str, message: impl Into<String>) {
-        self.warnings.push(Problem::at(self.tree, path, message));
+        self.warnings.push(Problem::at(self.tree, &as_written(self.tree, path), message));
     }
 
     /// A problem made elsewhere.
@@ -120,6 +120,29 @@ impl Findings<'_> {
             self.problems.push(problem);
         }
     }
+}
+
+/// The path in the file of what was read as `path`: items of a list that were left out as wrong are not there to be counted.
+fn as_written(tree: &Tree, path: &str) -> String {
+    let (mut written, mut node, mut rest) = (String::new(), &tree.root, path);
+    while let Some((segment, after)) = next_segment(node, rest.strip_prefix('.').unwrap_or(rest)) {
+        let segment = match (segment, &node.kind) {
+            (Segment::Index(number), Kind::Seq(items)) => {
+                let read = items.iter().enumerate().filter(|(_, item)| item.pruned.is_none()).map(|(place, _)| place);
+                let place = read.clone().nth(number).unwrap_or(number);
+                written.push_str(&format!("[{place}]"));
+                Segment::Index(place)
+            }
+            (segment, _) => {
+                written.push_str(rest.strip_suffix(after).unwrap_or(rest));
+                segment
+            }
+        };
+        rest = after;
+        let Some(child) = node.child(&segment) else { break };
+        node = child;
+    }
+    written + rest
 }
 
 /// Whether something at or below `path`, or on the way to it, was reported and left out.

@@ -4,15 +4,34 @@
 //! expression they came from beside them, so that a wrong variable is seen without its value.
 
 use super::tree::{Kind, MASK, Node, Path, Segment, Shown, Tree};
+use crate::forward;
 
-/// YAML of everything that was set. Values that were expanded or are secret by type or name are `***`.
-pub fn print_effective(tree: &Tree) -> String {
+/// YAML of everything that was set. Values that were expanded or are secret by type or name are `***`. Where no exporters were set,
+/// `exporters` are those that were chosen instead.
+pub fn print_effective(tree: &Tree, exporters: &forward::Config) -> String {
     let mut out = String::new();
-    match &tree.root.kind {
+    let (mut root, mut chosen) = (tree.root.clone(), true);
+    if let Kind::Map(entries) = &mut root.kind {
+        entries.retain(|(key, node)| key.name != "exporters" || !is_empty(node));
+        chosen = entries.iter().all(|(key, _)| key.name != "exporters");
+    }
+    match &root.kind {
         Kind::Map(entries) if entries.is_empty() => out.push_str("# nothing is set: every value is its default\n"),
-        _ => write(&tree.root, &mut Path::default(), 0, &mut out),
+        _ => write(&root, &mut Path::default(), 0, &mut out),
+    }
+    if chosen && let Ok(text) = serde_yaml::to_string(exporters) {
+        out.push_str("# not set: chosen from the environment\nexporters:\n");
+        text.lines().for_each(|line| out.push_str(&format!("  {line}\n")));
     }
     out
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Map(entries) => entries.is_empty(),
+        Kind::Null => true,
+        Kind::Seq(_) | Kind::Scalar { .. } => false,
+    }
 }
 
 fn write(node: &Node, path: &mut Path, indent: usize, out: &mut String) {
@@ -101,4 +120,32 @@ fn quoted(text: &str, plain: bool) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{File, Sources, load_file};
+
+    fn printed(text: &str) -> String {
+        let loaded = load_file(Sources::new().text("t.yaml", text), |_: &File, _| {}).unwrap_or_else(|p| panic!("{p}"));
+        let config = r#"{"otlp_http": {"endpoint": "http://a:4318", "headers": {"authorization": "t0ken"}}}"#;
+        print_effective(&loaded.tree, &serde_json::from_str(config).unwrap())
+    }
+
+    #[test]
+    fn exporters_that_were_chosen_are_printed_and_can_be_read_back() {
+        for (text, first) in [("", "# nothing is set"), ("service: {shutdown_timeout: 3s}\nexporters: {}", "service:\n")] {
+            let printed = printed(text);
+            assert!(printed.starts_with(first) && printed.contains("exporters:\n  otlp_http:\n"), "{printed}");
+            assert!(printed.contains("http://a:4318") && !printed.contains("t0ken"), "{printed}");
+            crate::config::load_text("printed.yaml", &printed).unwrap_or_else(|p| panic!("{p}\n{printed}"));
+        }
+    }
+
+    #[test]
+    fn exporters_that_are_set_are_printed_as_they_were_set() {
+        let printed = printed("exporters: {debug: {}}");
+        assert_eq!(printed, "exporters:\n  debug: {}\n");
+    }
 }

@@ -645,7 +645,7 @@ exporters:
   debug: {}
 ";
     let loaded = read(Sources::new().text("t.yaml", text).set("service.logs.level=debug")).unwrap_or_else(|p| panic!("{p}"));
-    let printed = print_effective(&loaded.tree);
+    let printed = print_effective(&loaded.tree, &forward::Config::default());
     assert_eq!(
         printed,
         "\
@@ -677,7 +677,7 @@ service:
     );
     assert!(!format!("{:?}", loaded.value).contains("hunter2-lit"));
     let fallback = yaml("processors: { redaction: { hash_key: \"${env:TOKEN:-hunter2-fallback}\" } }").unwrap_or_else(|p| panic!("{p}"));
-    assert!(!print_effective(&fallback.tree).contains("hunter2"));
+    assert!(!print_effective(&fallback.tree, &forward::Config::default()).contains("hunter2"));
     assert!(yaml(&printed.replace("\"***\"  # ${env:WAIT:-30s}", "1s")).is_ok());
 }
 

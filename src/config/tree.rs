@@ -226,12 +226,12 @@ pub(super) fn sounds_secret(name: &str) -> bool {
         return true;
     }
     let words: Vec<&str> = name.split(['_', '-', '.', '/', ' ']).collect();
-    match words.as_slice() {
-        [.., "password" | "passwords" | "passwd" | "secret" | "secrets" | "credentials" | "authorization" | "cookie" | "apikey"] => true,
-        [.., "bearer" | "auth" | "access" | "api" | "refresh" | "session", "token" | "tokens"] => true,
-        [.., "hash" | "api" | "private" | "access" | "encryption" | "signing" | "secret", "key" | "keys"] => true,
-        _ => false,
-    }
+    matches!(
+        words.as_slice(),
+        [.., "password" | "passwords" | "passwd" | "secret" | "secrets" | "credentials" | "authorization" | "cookie" | "apikey"]
+            | [.., "bearer" | "auth" | "access" | "api" | "refresh" | "session", "token" | "tokens"]
+            | [.., "hash" | "api" | "private" | "access" | "encryption" | "signing" | "secret", "key" | "keys"]
+    )
 }
 
 impl fmt::Display for Path {

@@ -116,7 +116,7 @@ impl Builder {
                     return self.key(text.into_owned(), style, at);
                 }
                 self.refuse_tag(tag.as_deref(), at);
-                let plain = style == ScalarStyle::Plain && !tag.is_some_and(|tag| tag.core_suffix() == Some("str"));
+                let plain = style == ScalarStyle::Plain && tag.is_none_or(|tag| tag.core_suffix() != Some("str"));
                 let is_null = plain && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL");
                 let kind = if is_null { Kind::Null } else { Kind::Scalar { text: text.into_owned(), plain } };
                 let mut node = Node::new(kind, at);

@@ -17,6 +17,9 @@ pub struct EnrichConfig {
     pub normalize: Normalize,
     /// Backends whose own attributes are written too. Default none.
     pub profiles: Profiles,
+    /// Characters of a text on a span of a model call, an agent or a tool, and on its events, that leave; what is longer is cut and
+    /// ends in `… [truncated]`. Default 0: no limit. Facts, metrics and redaction see the whole text.
+    pub max_content_chars: usize,
     /// Rules for errors that the tables misread. Default none.
     pub errors: Rules,
     /// Prices the sum on a container whose calls nobody sees. Default false, because a sum that is priced here and seen
@@ -31,6 +34,7 @@ impl Default for EnrichConfig {
             prices: PricesConfig::default(),
             normalize: Normalize::default(),
             profiles: Profiles::default(),
+            max_content_chars: 0,
             errors: Rules::default(),
             price_orphan_aggregates: false,
         }

@@ -105,11 +105,6 @@ pub(crate) fn name<'a>(text: &'a str, path: &str) -> Option<&'a str> {
     member(text, path).filter(|raw| raw.starts_with('"')).and_then(plain).filter(|name| !name.contains('\\'))
 }
 
-/// A finite number at a path, sent as number or text.
-pub(crate) fn number(text: &str, path: &str) -> Option<f64> {
-    member(text, path).and_then(plain).and_then(|raw| raw.parse().ok()).filter(|n: &f64| n.is_finite())
-}
-
 /// The raw elements of a JSON array; nothing for anything else.
 pub(crate) fn elements(text: &str) -> Vec<&str> {
     serde_json::from_str::<Vec<&RawValue>>(text).map(|all| all.into_iter().map(RawValue::get).collect()).unwrap_or_default()
@@ -269,7 +264,6 @@ mod tests {
             assert_eq!(count(text, absent), None, "{absent}");
         }
         assert_eq!(name(text, "e"), None);
-        assert_eq!(number(r#"{"t":1.5e-3}"#, "t"), Some(0.0015));
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub use meters::LabelFilter;
 pub use roles::Role;
 pub use scan::Scanner;
 
-use crate::otlp::request::{Appended, Draft, Head, Item};
+use crate::otlp::head::Head;
+use crate::otlp::request::{Appended, Draft, Item};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, StatusCode};
 use crate::receive::Received;
@@ -52,6 +53,11 @@ use price::PriceTable;
 use roles::{Responses, Roles};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Whether only spans of model calls, agents and their tools carry this attribute.
+pub(crate) fn is_of_models(key: &[u8]) -> bool {
+    keys::Key::find(key).is_some_and(keys::Key::is_of_models)
+}
 
 /// What the shards of one stage have in common. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]

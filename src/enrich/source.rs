@@ -4,7 +4,7 @@
 //! others mean seconds), so a few rules ask for the scope. It is read once for a run of spans, not once a span.
 
 use crate::enrich::scan::position;
-use crate::otlp::request::Head;
+use crate::otlp::head::Head;
 use crate::otlp::span::KeyValue;
 use crate::otlp::wire::{Fields, Value};
 

@@ -327,6 +327,19 @@ fn what_stands_on_a_span_is_neither_overwritten_nor_repeated() {
 }
 
 #[test]
+fn what_a_stage_before_computed_is_taken_as_it_is() {
+    let mut span = chat(1, 0);
+    span.attributes.extend([
+        attribute("gen_ai.usage.cost", Value::DoubleValue(0.5)),
+        attribute("tollgate.cost.total_usd", Value::DoubleValue(0.5)),
+        s("tollgate.cost.source", "computed"),
+        s("tollgate.cost.price_id", "bundled/x"),
+    ]);
+    let added = added(&EnrichConfig::default(), span);
+    assert!(added.keys().all(|key| !key.starts_with("tollgate.cost.")), "{added:?}");
+}
+
+#[test]
 fn a_zero_that_means_unknown_gives_way_to_a_price() {
     let cost = |key: &str, value: f64| {
         let mut span = chat(1, 0);

@@ -27,6 +27,7 @@ use arc_swap::ArcSwap;
 use config::Problem;
 use destination::{Destination, Running, lock};
 use exporters::Settings;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -63,8 +64,18 @@ impl Config {
     /// Everything about it that cannot work, files that cannot be read included. Nothing is connected to or written.
     pub fn check(&self) -> Vec<StartError> {
         let mut errors: Vec<_> = if self.0.is_empty() { vec![StartError::Empty] } else { Vec::new() };
+        let mut files: Vec<(PathBuf, &str)> = Vec::new();
         for (name, settings) in &self.0 {
             errors.extend(settings.problems().into_iter().map(|problem| StartError::new(name, problem)));
+            let Settings::File(file) = settings else { continue };
+            let place = file.place();
+            match files.iter().find(|(other, _)| *other == place) {
+                Some((_, other)) => {
+                    let text = format!("{} is the file of {other} too; give each a file of its own", file.path.display());
+                    errors.push(StartError::new(name, Problem::new("path", text)));
+                }
+                None => files.push((place, name)),
+            }
         }
         errors
     }

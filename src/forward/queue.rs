@@ -79,20 +79,26 @@ impl Line {
 
     /// Takes items from the front until a request of them would be larger than `max_size`; at least one.
     fn cut(&mut self, max_size: usize) -> Vec<Part> {
-        let (mut parts, mut heads, mut size) = (Vec::new(), HashSet::new(), 0usize);
+        let (mut parts, mut heads, mut resources, mut size) = (Vec::new(), HashSet::new(), HashSet::new(), 0usize);
         while let Some(front) = self.waiting.front_mut() {
             let (first, mut taken, mut bytes, mut last_head) = (front.next, 0, 0, None);
             for item in front.redacted.items().skip(first) {
-                let hash = item.head.key();
+                let (hash, resource) = (item.head.id(), item.head.resource_id());
                 let mut more = item.body.len() + ITEM_OVERHEAD;
                 if last_head != Some(hash) && !heads.contains(&hash) {
-                    let head = item.head.request().len() + item.head.resource().len() + item.head.scope().len();
-                    more += head + HEAD_OVERHEAD;
+                    more += item.head.scope().len() + HEAD_OVERHEAD;
+                    // It stands once for all of its scopes.
+                    if !resources.contains(&resource) {
+                        more += item.head.request().len() + item.head.resource().len() + HEAD_OVERHEAD;
+                    }
                 }
                 if size + more > max_size && size > 0 {
                     break;
                 }
-                heads.insert(hash);
+                if last_head != Some(hash) {
+                    heads.insert(hash);
+                    resources.insert(resource);
+                }
                 last_head = Some(hash);
                 size += more;
                 bytes += item.body.len();

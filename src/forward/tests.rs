@@ -577,3 +577,17 @@ async fn the_books_balance_at_every_instant() {
     }
     assert_eq!(setup.drain(30).await, 0);
 }
+
+#[test]
+fn two_exporters_cannot_write_to_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = |second: &str| -> Config {
+        let path = directory.path().display();
+        serde_yaml::from_str(&format!("file/a: {{path: '{path}/kept.jsonl'}}\nfile/b: {{path: '{path}/{second}'}}")).unwrap()
+    };
+    assert_eq!(config("other.jsonl").check(), []);
+    for second in ["kept.jsonl", "./kept.jsonl"] {
+        let errors: Vec<String> = config(second).check().iter().map(ToString::to_string).collect();
+        assert!(errors.len() == 1 && errors[0].starts_with("exporters.file/b.path: ") && errors[0].contains("file/a"), "{errors:?}");
+    }
+}

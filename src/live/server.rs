@@ -1,6 +1,7 @@
 //! The admin server and its routes.
 
 use crate::otlp::span::TraceId;
+use crate::receive::Tokens;
 use crate::telemetry::metrics::Metrics;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -8,32 +9,41 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use subtle::ConstantTimeEq;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// Open connections: scrapers, probes and people. Their memory and file descriptors are not counted with the traffic's.
+const CONNECTIONS: usize = 64;
+
+/// The longest wait for the headers of a request, so also the longest that a connection stands idle.
+const HEADERS: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
+
+/// The most bytes of the headers of a request.
+const HEADER_BUFFER: usize = 64 << 10;
+
+/// After a failed accept (out of file descriptors, mostly): long enough not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the admin port needs to know of its place.
 #[derive(Clone, Debug, Default)]
 pub struct AdminConfig {
     /// `host:port` to listen on.
     pub endpoint: String,
-    /// Digests of the tokens that open it; empty means none is asked for.
-    pub tokens: Vec<[u8; 32]>,
+    /// The tokens that open it, as at the receivers; none means that none is asked for. Replacing them in a clone replaces them here.
+    pub tokens: Tokens,
     /// Names that a request may be addressed to, besides addresses and `localhost`.
     pub allowed_hosts: Vec<String>,
-}
-
-/// The digest of a bearer token, as [`AdminConfig::tokens`] holds it.
-impl AdminConfig {
-    /// Digest of one token.
-    pub fn digest(token: &str) -> [u8; 32] {
-        Sha256::digest(token.as_bytes()).into()
-    }
 }
 
 /// Why the admin port cannot be opened.
@@ -115,10 +125,7 @@ impl Admin {
         self.address
     }
 
-    /// Serves until `shutdown` is done.
-    ///
-    /// # Errors
-    /// Where the listener breaks.
+    /// Serves HTTP/1 until `shutdown` is done, and answers what is in progress then. A connection more than there is room for is closed.
     pub async fn serve<A: Answers>(
         self,
         config: AdminConfig,
@@ -126,7 +133,7 @@ impl Admin {
         status: Status,
         answers: Arc<A>,
         shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
+    ) {
         let shared = Arc::new(Shared { config, metrics, status, answers });
         let router = Router::new()
             .route("/metrics", get(metrics_text))
@@ -137,7 +144,34 @@ impl Admin {
             .route("/ready", get(ready))
             .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
             .with_state(shared);
-        axum::serve(self.listener, router).with_graceful_shutdown(shutdown).await
+        let (mut shutdown, graceful) = (pin!(shutdown), GracefulShutdown::new());
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BUFFER);
+        loop {
+            let socket = tokio::select! {
+                () = shutdown.as_mut() => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((socket, _)) => socket,
+                    Err(error) => {
+                        tracing::warn!(target: "live", %error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+            let service = TowerToHyperService::new(router.clone());
+            let connection = graceful.watch(server.serve_connection(TokioIo::new(socket), service));
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(target: "live", %error, "connection failed");
+                }
+                drop(place);
+            });
+        }
+        drop(self.listener);
+        graceful.shutdown().await;
     }
 }
 
@@ -196,15 +230,8 @@ fn host_is_ours(host: &str, allowed: &[String]) -> bool {
 }
 
 async fn authorise<A: Answers>(State(shared): State<Arc<Shared<A>>>, request: Request, next: Next) -> Response {
-    let tokens = &shared.config.tokens;
-    if !tokens.is_empty() {
-        let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let digest = AdminConfig::digest(given.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default());
-        // Every token is compared, and in constant time: how long it took says nothing.
-        let known = tokens.iter().fold(0u8, |found, token| found | token.ct_eq(&digest).unwrap_u8());
-        if known == 0 {
-            return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a bearer token is required\n").into_response();
-        }
+    if !shared.config.tokens.admit(request.headers()) {
+        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a bearer token is required\n").into_response();
     }
     next.run(request).await
 }
@@ -212,6 +239,7 @@ async fn authorise<A: Answers>(State(shared): State<Arc<Shared<A>>>, request: Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Secret;
     use serde_json::json;
 
     struct Fixed;
@@ -259,14 +287,42 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_opens_everything_but_health_needs_none() {
-        let config = AdminConfig { tokens: vec![AdminConfig::digest("right")], ..AdminConfig::default() };
+        let tokens = Tokens::new(&[Secret::new(" right\n")]);
+        let config = AdminConfig { tokens: tokens.clone(), ..AdminConfig::default() };
         let (url, _) = start(config).await;
         let client = reqwest::Client::new();
-        for (token, status) in [("right", 200), ("wrong", 401)] {
-            let answer = client.get(format!("{url}/metrics")).bearer_auth(token).send().await.unwrap();
-            assert_eq!(answer.status().as_u16(), status);
+        let status = async |authorization: &str| {
+            client.get(format!("{url}/metrics")).header("authorization", authorization).send().await.unwrap().status().as_u16()
+        };
+        // As at the receivers: the scheme in any case, a token without the line end of its file.
+        for (authorization, expected) in [("Bearer right", 200), ("bearer  right", 200), ("Bearer wrong", 401), ("Basic right", 401)] {
+            assert_eq!(status(authorization).await, expected, "{authorization}");
         }
+        tokens.replace(&[Secret::new("next")]);
+        assert_eq!((status("Bearer right").await, status("Bearer next").await), (401, 200));
         assert_eq!(get(format!("{url}/api/status")).await.0, 401);
+        assert_eq!(get(format!("{url}/live")).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn connections_have_a_limit_and_an_end_without_headers() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (url, _) = start(AdminConfig::default()).await;
+        let address = url.strip_prefix("http://").unwrap();
+        let mut open = Vec::new();
+        for number in 0..CONNECTIONS {
+            let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+            // Some say nothing at all, some half of it.
+            if number % 2 == 0 {
+                socket.write_all(b"GET /live HTTP/1.1\r\n").await.unwrap();
+            }
+            open.push(socket);
+        }
+        assert!(reqwest::get(format!("{url}/live")).await.is_err());
+        for mut socket in open {
+            let end = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut Vec::new())).await;
+            assert!(end.is_ok(), "still open");
+        }
         assert_eq!(get(format!("{url}/live")).await.0, 200);
     }
 

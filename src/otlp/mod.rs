@@ -6,6 +6,7 @@
 
 pub mod append;
 pub mod edit;
+pub mod head;
 pub mod json;
 pub mod regroup;
 pub mod request;

@@ -3,7 +3,7 @@
 //! Items with equal heads stand under one resource and scope again. Lengths are computed from the inside out and
 //! written once, so this is one pass to measure and one to copy.
 
-use crate::otlp::request::Head;
+use crate::otlp::head::Head;
 use crate::otlp::wire::{framed_len, put_frame};
 use std::collections::HashMap;
 
@@ -40,15 +40,13 @@ pub fn encode(items: &mut [Outgoing<'_>], prefix: usize) -> Vec<u8> {
 }
 
 /// Brings equal resources together, and equal scopes within them, each in the order they first appear.
-fn gather<'i>(items: &mut [Outgoing<'i>]) {
-    let (mut resources, mut ranks) = (HashMap::new(), HashMap::new());
-    let mut rank = |head: &'i Head| {
-        // A head has its hash at hand; its bytes are hashed once for each that is different.
-        let next = ranks.len();
-        *ranks.entry(head).or_insert_with(|| {
-            let resource = resources.len();
-            (*resources.entry(resource_key(head)).or_insert(resource), next)
-        })
+fn gather(items: &mut [Outgoing<'_>]) {
+    let (mut resources, mut scopes) = (HashMap::new(), HashMap::new());
+    let mut rank = |head: &'_ Head| {
+        let next = resources.len();
+        let resource = *resources.entry(head.resource_id()).or_insert(next);
+        let next = scopes.len();
+        (resource, *scopes.entry(head.clone()).or_insert(next))
     };
     items.sort_by_cached_key(|item| rank(item.head));
 }
@@ -62,10 +60,6 @@ pub fn finish_grpc(buffer: &mut [u8]) {
     }
 }
 
-fn resource_key(head: &Head) -> (&[u8], &[u8]) {
-    (head.request(), head.resource())
-}
-
 /// Number of items and bytes of content, per run of equal scopes and per run of equal resources.
 struct Sizes {
     scopes: Vec<(usize, usize)>,
@@ -75,7 +69,7 @@ struct Sizes {
 
 fn measure(items: &[Outgoing<'_>]) -> Sizes {
     let (mut scopes, mut resources, mut total) = (Vec::new(), Vec::new(), 0);
-    for resource in items.chunk_by(|a, b| same_resource(a.head, b.head)) {
+    for resource in items.chunk_by(|a, b| a.head.same_resource(b.head)) {
         let (first, mut size) = (scopes.len(), resource[0].head.resource().len());
         for scope in resource.chunk_by(|a, b| a.head == b.head) {
             let content = scope[0].head.scope().len() + scope.iter().map(Outgoing::framed).sum::<usize>();
@@ -112,8 +106,4 @@ fn write(items: &[Outgoing<'_>], sizes: &Sizes, out: &mut Vec<u8>) {
             rest = others;
         }
     }
-}
-
-fn same_resource(a: &Head, b: &Head) -> bool {
-    a.same_resource(b)
 }

@@ -4,124 +4,23 @@
 //! item goes to a side buffer of the same part of the request. So holding a span costs its own bytes, its share of the
 //! request and thirty-two bytes of index.
 
+use crate::otlp::head::{Head, Heads, Shared};
 use crate::otlp::signal::Signal;
 use crate::otlp::wire::{Field, Fields, Malformed, Value};
 use crate::telemetry::memory::{Budget, Charge};
 use bytes::Bytes;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-/// Hashes of heads; seeded per process, because senders choose what is hashed.
-static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+/// The most items of one request, and the most scopes. What a request holds of either is memory beside its own bytes; half a million
+/// spans are more than 64 MiB of any real ones.
+const MAX_ITEMS: usize = 1 << 19;
+const MAX_SCOPES: usize = 1 << 16;
 
-/// What stands around an item and is not the item: unknown fields of the request, and every field of its resource and scope
-/// messages except the items. Items with equal heads may share one when they leave.
-#[derive(Clone, Debug)]
-pub struct Head {
-    hash: u64,
-    /// Unknown fields of the request itself.
-    request: Bytes,
-    /// `ResourceSpans` (or `ResourceLogs`, `ResourceMetrics`) without its scopes.
-    resource: Bytes,
-    /// `ScopeSpans` (or its siblings) without its items.
-    scope: Bytes,
-}
+/// What an item takes beside its bytes while the stages work on it: its place, its entry in their lists.
+const ITEM_COST: usize = 48;
 
-impl Head {
-    /// A head of these encoded fields.
-    pub fn new(request: Bytes, resource: Bytes, scope: Bytes) -> Head {
-        let hash = SEED.hash_one((&request, &resource, &scope));
-        Head { hash, request, resource, scope }
-    }
-
-    /// Equal heads have equal keys, within this process.
-    pub fn key(&self) -> u64 {
-        self.hash
-    }
-
-    /// Unknown fields of the request.
-    pub fn request(&self) -> &Bytes {
-        &self.request
-    }
-
-    /// Encoded fields of the resource message.
-    pub fn resource(&self) -> &Bytes {
-        &self.resource
-    }
-
-    /// Encoded fields of the scope message.
-    pub fn scope(&self) -> &Bytes {
-        &self.scope
-    }
-
-    /// Whether the resource, and what stands around it, is the same.
-    #[inline]
-    pub fn same_resource(&self, other: &Head) -> bool {
-        std::ptr::eq(self, other) || same(&self.request, &other.request) && same(&self.resource, &other.resource)
-    }
-
-    /// The attributes of the resource, as encoded `KeyValue` messages.
-    pub fn resource_attributes(&self) -> impl Iterator<Item = &[u8]> {
-        inner(&self.resource, 1)
-    }
-
-    /// The attributes of the scope, as encoded `KeyValue` messages.
-    pub fn scope_attributes(&self) -> impl Iterator<Item = &[u8]> {
-        inner(&self.scope, 3)
-    }
-
-    /// The scope's name, empty where it has none or it is not UTF-8.
-    pub fn scope_name(&self) -> &str {
-        let name = messages(&self.scope, 1).flat_map(|scope| messages(scope, 1)).last().unwrap_or_default();
-        std::str::from_utf8(name).unwrap_or_default()
-    }
-
-    /// A copy that does not pin the request it came with. One that already stands alone is not copied again.
-    pub fn detached(&self) -> Head {
-        let copy = |b: &Bytes| if b.is_unique() { b.clone() } else { Bytes::copy_from_slice(b) };
-        Head { hash: self.hash, request: copy(&self.request), resource: copy(&self.resource), scope: copy(&self.scope) }
-    }
-
-    fn size(&self) -> usize {
-        self.request.len() + self.resource.len() + self.scope.len()
-    }
-}
-
-// Heads are compared several times an item on the way out, and nearly always with themselves or a copy that shares the bytes.
-impl PartialEq for Head {
-    #[inline]
-    fn eq(&self, other: &Head) -> bool {
-        std::ptr::eq(self, other)
-            || self.hash == other.hash && self.same_resource(other) && same(&self.scope, &other.scope)
-    }
-}
-
-impl Eq for Head {}
-
-/// Whether the bytes are equal; without a look at them where they are the same.
-#[inline]
-fn same(one: &Bytes, other: &Bytes) -> bool {
-    one.len() == other.len() && (one.as_ptr() == other.as_ptr() || one == other)
-}
-
-impl Hash for Head {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-/// Length-delimited fields `number` of a message.
-fn messages(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    Fields::new(message).filter_map(move |field| match field.value {
-        Value::Len(content) if field.number == number => Some(content),
-        _ => None,
-    })
-}
-
-/// Fields `number` of the (possibly repeated, therefore merged) message in field 1.
-fn inner(head: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    messages(head, 1).flat_map(move |message| messages(message, number))
-}
+/// What a head takes beside its bytes.
+const HEAD_COST: usize = 256;
 
 /// Where an item stands in its request.
 #[derive(Clone, Copy, Debug)]
@@ -148,15 +47,15 @@ impl Request {
     ///
     /// # Errors
     /// Where one of those levels is not a protobuf message, or the request cannot be addressed by 32 bits.
-    pub fn scan(signal: Signal, bytes: Bytes, charge: Option<Charge>) -> Result<(Request, Vec<Place>), Malformed> {
+    pub fn scan(signal: Signal, bytes: Bytes, mut charge: Option<Charge>) -> Result<(Request, Vec<Place>), Malformed> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Malformed::Size);
         }
         // Room for items of half a KiB, which is what small ones take: the list lives no longer than the request is being taken in.
         let (mut heads, mut places) = (Vec::new(), Vec::with_capacity(bytes.len() / 512 + 8));
-        let request_rest = rest(&bytes, &bytes, 1)?;
+        let request_rest = Shared::new(rest(&bytes, &bytes, 1)?);
         each(&bytes, 1, |resource| {
-            let resource_rest = rest(&bytes, resource, 2)?;
+            let resource_rest = Shared::new(rest(&bytes, resource, 2)?);
             each(resource, 2, |scope| {
                 let (first, head) = (places.len(), heads.len() as u32);
                 // Items and what stands between them in one walk: each item is a step to memory nobody has touched yet.
@@ -164,17 +63,26 @@ impl Request {
                 while let Some(field) = fields.try_next()? {
                     match field.value {
                         Value::Len(item) if field.number == 2 => {
+                            if places.len() >= MAX_ITEMS {
+                                return Err(Malformed::TooMany("items", MAX_ITEMS));
+                            }
                             places.push(Place { at: offset(&bytes, item), len: item.len() as u32, head });
                         }
                         _ => runs.add(scope, field.start, field.end),
                     }
                 }
                 if places.len() > first {
-                    heads.push(Head::new(request_rest.clone(), resource_rest.clone(), runs.of(&bytes, scope)));
+                    if heads.len() >= MAX_SCOPES {
+                        return Err(Malformed::TooMany("scopes with items", MAX_SCOPES));
+                    }
+                    heads.push(Head::new(&request_rest, &resource_rest, runs.of(&bytes, scope)));
                 }
                 Ok(())
             })
         })?;
+        if let Some(charge) = &mut charge {
+            charge.resize(charge.bytes() + places.len() * ITEM_COST + heads.len() * HEAD_COST);
+        }
         Ok((Request { signal, bytes, heads, _charge: charge }, places))
     }
 
@@ -417,11 +325,11 @@ impl Item {
     /// For what is kept past the usual wait: a few spans must not pin the whole of what they arrived with.
     pub fn detach(items: &[Item], budget: Option<&Budget>) -> Vec<Item> {
         let Some(first) = items.first() else { return Vec::new() };
-        let mut packed = Packer::with_capacity(first.signal(), items.len(), items.iter().map(Item::size).sum());
+        let mut packed = Packer::with_capacity(first.signal(), items.len(), items.iter().map(Item::size).sum(), budget);
         for item in items {
             packed.push(item.head(), |bytes| bytes.extend_from_slice(item.body()), item.extra());
         }
-        packed.finish(budget)
+        packed.finish()
     }
 }
 
@@ -431,34 +339,43 @@ pub struct Packer {
     signal: Signal,
     bytes: Vec<u8>,
     extra: Vec<u8>,
-    heads: Vec<Head>,
+    heads: Heads,
     places: Vec<(Place, u32, u32)>,
+    budget: Option<Budget>,
 }
 
 impl Packer {
-    /// Room for `items` items of `bytes` bytes in all.
-    pub fn with_capacity(signal: Signal, items: usize, bytes: usize) -> Packer {
-        Packer { signal, bytes: Vec::with_capacity(bytes), extra: Vec::new(), heads: Vec::new(), places: Vec::with_capacity(items) }
+    /// Room for `items` items of `bytes` bytes in all; `budget` accounts for them.
+    pub fn with_capacity(signal: Signal, items: usize, bytes: usize, budget: Option<&Budget>) -> Packer {
+        Packer {
+            signal,
+            bytes: Vec::with_capacity(bytes),
+            extra: Vec::new(),
+            heads: Heads::default(),
+            places: Vec::with_capacity(items),
+            budget: budget.cloned(),
+        }
     }
 
     /// Adds an item: its head, what writes its encoded bytes, and encoded fields that belong behind them.
     pub fn push(&mut self, head: &Head, body: impl FnOnce(&mut Vec<u8>), extra: &[u8]) {
-        // Items of one request stand together, so the head is nearly always the last one seen.
-        let number = self.heads.iter().rposition(|h| h == head).unwrap_or_else(|| {
-            self.heads.push(head.detached());
-            self.heads.len() - 1
-        });
+        let number = self.heads.number(head, self.budget.as_ref());
         let at = self.bytes.len();
         body(&mut self.bytes);
-        let place = Place { at: at as u32, len: (self.bytes.len() - at) as u32, head: number as u32 };
+        let place = Place { at: at as u32, len: (self.bytes.len() - at) as u32, head: number };
         self.places.push((place, self.extra.len() as u32, extra.len() as u32));
         self.extra.extend_from_slice(extra);
     }
 
     /// The items, in the order they were added.
-    pub fn finish(self, budget: Option<&Budget>) -> Vec<Item> {
-        let size = self.bytes.capacity() + self.extra.capacity() + self.heads.iter().map(Head::size).sum::<usize>();
-        let request = Request { signal: self.signal, bytes: self.bytes.into(), heads: self.heads, _charge: budget.map(|b| b.charge(size)) };
+    pub fn finish(self) -> Vec<Item> {
+        let size = self.bytes.capacity() + self.extra.capacity() + self.places.len() * size_of::<Item>();
+        let request = Request {
+            signal: self.signal,
+            bytes: self.bytes.into(),
+            heads: self.heads.into_list(),
+            _charge: self.budget.map(|b| b.charge(size)),
+        };
         let part = Arc::new(Part { request: Arc::new(request), extra: self.extra.into(), _charge: None });
         self.places.into_iter().map(|(place, extra_at, extra_len)| Item { part: Arc::clone(&part), place, extra_at, extra_len }).collect()
     }

@@ -112,10 +112,8 @@ static RESOURCE_LOGS: Message = message("ResourceLogs", [(1, Msg(&RESOURCE)), (2
 static LOGS: Message = message("ExportLogsServiceRequest", [(1, Msg(&RESOURCE_LOGS))]);
 
 static EXEMPLAR: Message = message("Exemplar", [(2, Fixed64), (3, Fixed64), (4, Bytes), (5, Bytes), (6, Fixed64), (7, Pair)]);
-static NUMBER_POINT: Message = message(
-    "NumberDataPoint",
-    [(2, Fixed64), (3, Fixed64), (4, Fixed64), (5, Msg(&EXEMPLAR)), (6, Fixed64), (7, Pair), (8, Varint)],
-);
+static NUMBER_POINT: Message =
+    message("NumberDataPoint", [(2, Fixed64), (3, Fixed64), (4, Fixed64), (5, Msg(&EXEMPLAR)), (6, Fixed64), (7, Pair), (8, Varint)]);
 static HISTOGRAM_POINT: Message = message(
     "HistogramDataPoint",
     [
@@ -153,10 +151,8 @@ static EXPONENTIAL_POINT: Message = message(
     ],
 );
 static QUANTILE: Message = message("ValueAtQuantile", [(1, Fixed64), (2, Fixed64)]);
-static SUMMARY_POINT: Message = message(
-    "SummaryDataPoint",
-    [(2, Fixed64), (3, Fixed64), (4, Fixed64), (5, Fixed64), (6, Msg(&QUANTILE)), (7, Pair), (8, Varint)],
-);
+static SUMMARY_POINT: Message =
+    message("SummaryDataPoint", [(2, Fixed64), (3, Fixed64), (4, Fixed64), (5, Fixed64), (6, Msg(&QUANTILE)), (7, Pair), (8, Varint)]);
 static GAUGE: Message = message("Gauge", [(1, Msg(&NUMBER_POINT))]);
 static SUM: Message = message("Sum", [(1, Msg(&NUMBER_POINT)), (2, Varint), (3, Varint)]);
 static HISTOGRAM: Message = message("Histogram", [(1, Msg(&HISTOGRAM_POINT)), (2, Varint)]);

@@ -34,6 +34,9 @@ pub enum Malformed {
     /// Values inside values past the limit.
     #[error("values are nested deeper than {0} levels")]
     Depth(u32),
+    /// More parts than one request may have.
+    #[error("more than {1} {0} in one request; send smaller ones")]
+    TooMany(&'static str, usize),
     /// More bytes than a position in a request can address.
     #[error("the request is larger than 4 GiB")]
     Size,

@@ -77,7 +77,7 @@ impl Path {
             common: common.clone(),
             enrich: Enrich::new(&plan.enrich, Arc::clone(&plan.prices), telemetry, &common.enrich, common.labels.filter()),
             sampling: plan.policies.as_ref().map(|policies| Sampling::new(policies, common, now)),
-            redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone()),
+            redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone()).with_max_content(plan.enrich.max_content_chars),
             redact_early: plan.redact_early,
             outcome: Outcome::default(),
         }
@@ -86,7 +86,7 @@ impl Path {
     /// Goes on by another plan; what is held stays held and is decided by the new policies.
     pub fn reload(&mut self, plan: &Plan, now: Instant) -> Step {
         self.enrich.reload(&plan.enrich, Arc::clone(&plan.prices));
-        self.redact.reload(plan.redactor.clone());
+        self.redact.reload(plan.redactor.clone(), plan.enrich.max_content_chars);
         self.redact_early = plan.redact_early;
         match (&mut self.sampling, &plan.policies) {
             (Some(Sampling { sampler, meters }), Some(policies)) => {
@@ -94,8 +94,12 @@ impl Path {
                 sampler.reload(Arc::clone(policies), now, &mut self.outcome);
             }
             (None, Some(policies)) => self.sampling = Some(Sampling::new(policies, &self.common, now)),
-            (Some(_), None) => {
-                // Sampling was switched off: nobody will be left to decide what is held, so it is decided now.
+            (Some(Sampling { sampler, .. }), None) => {
+                // Sampling was switched off: nothing is decided any more, so what is undecided leaves.
+                let off = crate::sample::Config { enabled: false, ..Default::default() };
+                if let Ok(off) = Policies::compile(&off) {
+                    sampler.reload(off, now, &mut self.outcome);
+                }
                 let step = self.shutdown(now);
                 self.sampling = None;
                 return step;
@@ -190,7 +194,10 @@ impl Path {
             meters.status(sampler.status());
         }
         let (kept, dropped) = (self.outcome.kept_items(), self.outcome.dropped_items());
-        let Redaction { batches, found, blocked } = self.redact.apply(&self.outcome.kept);
+        let Redaction { batches, found, blocked, tracestates_left } = self.redact.apply(&mut self.outcome.kept);
+        if let Some(Sampling { meters, .. }) = &self.sampling {
+            meters.tracestates_left(tracestates_left);
+        }
         let decided = self.outcome.decisions.drain(..).collect();
         self.outcome.clear();
         let report = ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };

@@ -86,6 +86,7 @@ impl Plan {
         if !errors.is_empty() {
             return Err(errors);
         }
+        warnings.extend(policies.iter().flat_map(|policies| policies.notes()).map(|note| format!("processors.tail_sampling: {note}")));
         Ok(Plan {
             enrich: processors.enrich.clone(),
             prices,

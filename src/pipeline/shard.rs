@@ -9,6 +9,9 @@ use crate::pipeline::plan::Plan;
 use crate::receive::Received;
 use crate::redact::Meters;
 use crate::sample::{Decisions, Pressure};
+use crate::telemetry::ledger::ShardReport;
+use metrics::Counter;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -29,25 +32,26 @@ pub(in crate::pipeline) enum Order {
 }
 
 /// What all shards share.
-#[derive(Debug)]
 pub(in crate::pipeline) struct Shared {
     pub(in crate::pipeline) common: Common,
     pub(in crate::pipeline) forward: Arc<Forward>,
     pub(in crate::pipeline) decisions: Decisions,
     pub(in crate::pipeline) redact_meters: Meters,
+    pub(in crate::pipeline) lost_to_panics: Counter,
 }
 
 pub(in crate::pipeline) struct Shard {
     number: usize,
+    plan: Arc<Plan>,
     path: Path,
     shared: Arc<Shared>,
     pressure: Pressure,
 }
 
 impl Shard {
-    pub(in crate::pipeline) fn new(number: usize, plan: &Plan, shared: Arc<Shared>) -> Shard {
-        let path = Path::new(plan, &shared.common, Instant::now());
-        Shard { number, path, shared, pressure: Pressure::Normal }
+    pub(in crate::pipeline) fn new(number: usize, plan: Arc<Plan>, shared: Arc<Shared>) -> Shard {
+        let path = Path::new(&plan, &shared.common, Instant::now());
+        Shard { number, plan, path, shared, pressure: Pressure::Normal }
     }
 
     /// Runs until it is drained or nobody can give it orders any more.
@@ -58,24 +62,20 @@ impl Shard {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Batch(received)) => {
-                        let step = self.path.process(received, Instant::now(), &mut ());
-                        self.finish(step);
+                        self.process(received);
                         // A stream of batches must not keep deadlines from being seen.
                         self.tick();
                     }
                     Some(Order::Reload(plan)) => {
-                        let step = self.path.reload(&plan, Instant::now());
-                        self.finish(step);
+                        self.plan = Arc::clone(&plan);
+                        self.step(0, |path| path.reload(&plan, Instant::now()));
                     }
                     Some(Order::Drain(done)) => {
-                        self.drain(&mut orders);
+                        self.drain(orders).await;
                         let _ = done.send(());
                         return;
                     }
-                    None => {
-                        self.drain(&mut orders);
-                        return;
-                    }
+                    None => return self.drain(orders).await,
                 },
                 () = sleep_until(TokioInstant::from_std(wake)) => self.tick(),
             }
@@ -83,17 +83,35 @@ impl Shard {
         }
     }
 
-    fn drain(&mut self, orders: &mut mpsc::Receiver<Order>) {
-        // What was accepted before the order came is still in the channel.
+    async fn drain(&mut self, mut orders: mpsc::Receiver<Order>) {
+        // What was accepted before the order came is still in the channel, or has a place in it: then it comes in a moment.
         orders.close();
-        while let Ok(order) = orders.try_recv() {
+        while let Some(order) = orders.recv().await {
             if let Order::Batch(received) = order {
-                let step = self.path.process(received, Instant::now(), &mut ());
-                self.finish(step);
+                self.process(received);
             }
         }
-        let step = self.path.shutdown(Instant::now());
-        self.finish(step);
+        self.step(0, |path| path.shutdown(Instant::now()));
+    }
+
+    fn process(&mut self, received: Received) {
+        self.step(received.len() as u64, |path| path.process(received, Instant::now(), &mut ()));
+    }
+
+    /// One step of the path. A panic in it is a bug; it costs what this shard holds, which is counted, and nothing else.
+    fn step(&mut self, arrived: u64, step: impl FnOnce(&mut Path) -> Step) {
+        let held = self.path.held();
+        match catch_unwind(AssertUnwindSafe(|| step(&mut self.path))) {
+            Ok(step) => self.finish(step),
+            Err(_) => {
+                let lost = held + arrived;
+                self.path = Path::new(&self.plan, &self.shared.common, Instant::now());
+                let report = ShardReport { arrived, held: 0, lost, ..ShardReport::default() };
+                self.shared.common.telemetry.ledger.shard(self.number, report);
+                self.shared.lost_to_panics.increment(lost);
+                error!(target: "pipeline", shard = self.number, spans = lost, "a panic: what this shard held is lost; please report it");
+            }
+        }
     }
 
     fn tick(&mut self) {
@@ -101,18 +119,16 @@ impl Shard {
         let pressure = next_level(self.pressure, self.shared.common.telemetry.budget.fill());
         if pressure != Pressure::Normal || pressure != self.pressure {
             self.pressure = pressure;
-            let step = self.path.pressure(pressure, now);
-            self.finish(step);
+            self.step(0, |path| path.pressure(pressure, now));
         }
         if self.path.next_deadline().is_some_and(|due| due <= now) {
-            let step = self.path.tick(now);
-            self.finish(step);
+            self.step(0, |path| path.tick(now));
         }
     }
 
     /// Books, metrics and the way out of what a step led to.
     fn finish(&mut self, step: Step) {
-        let Shared { common, forward, decisions, redact_meters } = &*self.shared;
+        let Shared { common, forward, decisions, redact_meters, .. } = &*self.shared;
         common.telemetry.ledger.shard(self.number, step.report);
         decisions.record(&step.decided, Instant::now());
         if let Some(redactor) = self.path.redactor() {

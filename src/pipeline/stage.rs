@@ -1,6 +1,6 @@
 //! The running stage: started from a config, reloaded by one, drained at the end.
 
-use crate::config::File;
+use crate::config::{File, Service};
 use crate::forward::Forward;
 use crate::live::{Admin, AdminConfig, Answers, Status};
 use crate::otlp::signal::Signal;
@@ -10,10 +10,12 @@ use crate::pipeline::machine;
 use crate::pipeline::path::Common;
 use crate::pipeline::plan::{LabelRules, Plan};
 use crate::pipeline::shard::{Order, Shard, Shared};
-use crate::receive::{Busy, Intake, Opened, Receivers};
+use crate::receive::{self, Busy, Intake, Opened, Receivers, Tokens};
 use crate::redact;
 use crate::sample::Decisions;
 use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Metrics;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -31,6 +33,9 @@ const SHARD_QUEUE: usize = 256;
 /// A sender is told to come back after this long where a shard does not keep up.
 const SHARD_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Histograms keep every value until they are rendered or tidied up, also where nobody scrapes them.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+
 /// Part of the memory limit from which new requests are refused. The rest is for what admitted traffic still grows by:
 /// added attributes, redacted copies, batches on their way out.
 const REFUSE_AT: f64 = 0.95;
@@ -38,9 +43,6 @@ const REFUSE_AT: f64 = 0.95;
 /// Decisions that `/api/decisions` can answer about, and for how long.
 const MAX_ANSWERS: usize = 200_000;
 const ANSWERS_FOR: Duration = Duration::from_secs(3600);
-
-/// Histograms keep every value they are given until somebody reads them or this has passed.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Why the stage did not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +66,12 @@ pub struct Running {
     entrance: Entrance,
     forward: Arc<Forward>,
     decisions: Decisions,
-    shards: Vec<JoinHandle<()>>,
     receivers: JoinHandle<()>,
     labels: LabelRules,
+    tokens: Tokens,
+    admin_tokens: Tokens,
+    /// As they were at the start: some of it cannot change without a restart.
+    started: (receive::Config, Service),
     stop_receiving: CancellationToken,
     stop_admin: CancellationToken,
     admin: JoinHandle<()>,
@@ -105,11 +110,17 @@ impl Running {
             forward: Arc::clone(&forward),
             decisions: decisions.clone(),
             redact_meters: redact::Meters::new(&telemetry.metrics),
+            lost_to_panics: telemetry.metrics.counter(
+                "tollgate_pipeline_lost_spans_total",
+                "Items lost inside the stage, by reason; 0 unless there is a bug",
+                &[("reason", "panic")],
+            ),
         });
-        let (mut shards, mut orders) = (Vec::new(), Vec::new());
+        let plan = Arc::new(plan);
+        let mut orders = Vec::new();
         for number in 0..count {
             let (sender, receiver) = mpsc::channel(SHARD_QUEUE);
-            shards.push(tokio::spawn(Shard::new(number, &plan, Arc::clone(&shared)).run(receiver)));
+            tokio::spawn(Shard::new(number, Arc::clone(&plan), Arc::clone(&shared)).run(receiver));
             orders.push(sender);
         }
         let entrance = Entrance {
@@ -127,12 +138,12 @@ impl Running {
         let answers = Arc::new(StageAnswers { telemetry: telemetry.clone(), decisions: decisions.clone(), addresses, shards: count });
         let (metrics, admin_status, stop) = (telemetry.metrics.clone(), status.clone(), stop_admin.clone());
         let admin_config = admin_config(file);
+        let admin_tokens = admin_config.tokens.clone();
         let admin = tokio::spawn(async move {
-            if let Err(error) = admin.serve(admin_config, metrics, admin_status, answers, stop.cancelled_owned()).await {
-                warn!(target: "live", %error, "the admin port stopped");
-            }
+            admin.serve(admin_config, metrics, admin_status, answers, stop.cancelled_owned()).await;
         });
-        tokio::spawn(upkeep(telemetry.clone(), stop_admin.clone()));
+        tokio::spawn(tidy(telemetry.metrics.clone(), stop_admin.clone()));
+        let tokens = receivers.tokens();
         let receivers = tokio::spawn(receivers.serve(stop_receiving.clone()));
         status.serving();
         Ok(Running {
@@ -141,9 +152,11 @@ impl Running {
             entrance,
             forward,
             decisions,
-            shards,
             receivers,
             labels,
+            tokens,
+            admin_tokens,
+            started: (file.receivers.clone(), file.service.clone()),
             stop_receiving,
             stop_admin,
             admin,
@@ -178,8 +191,18 @@ impl Running {
     /// Where the new config does not work. Nothing has changed then.
     pub async fn reload(&self, file: &File, plan: Plan) -> Result<(), StartError> {
         let plan = Arc::new(plan);
+        plan.warnings.iter().for_each(|warning| warn!(target: "config", "{warning}"));
         self.forward.reload(&file.exporters)?;
         self.labels.replace(plan.redactor.clone());
+        self.tokens.replace(&file.receivers.otlp.auth.bearer_tokens);
+        self.admin_tokens.replace(&file.service.admin.auth.bearer_tokens);
+        let (receivers, service) = &self.started;
+        if file.receivers.otlp.protocols != receivers.otlp.protocols {
+            warn!(target: "config", "receivers.otlp.protocols has changed: that takes a restart");
+        }
+        for key in takes_a_restart(service, &file.service) {
+            warn!(target: "config", "{key} has changed: that takes a restart");
+        }
         self.telemetry.budget.set_limit(machine::memory_limit(file.service.memory.limit));
         for orders in self.entrance.orders.iter() {
             // A shard that is gone has nothing to reload.
@@ -200,18 +223,27 @@ impl Running {
         if tokio::time::timeout(half, self.receivers).await.is_err() {
             warn!(target: "pipeline", "connections were still open after half the shutdown timeout");
         }
-        for orders in self.entrance.orders.iter() {
+        // A part of the time is for delivering what the shards let go.
+        let delivery = self.shutdown_timeout / 4;
+        let drains = self.entrance.orders.iter().map(|orders| async {
             let (done, wait) = oneshot::channel();
             if orders.send(Order::Drain(done)).await.is_ok() {
                 let _ = wait.await;
             }
+        });
+        let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(delivery);
+        if tokio::time::timeout(left, join_all(drains)).await.is_err() {
+            let pending = self.telemetry.ledger.books().pending();
+            warn!(target: "pipeline", pending, "the shutdown timeout came before everything was decided: what is undecided is lost");
         }
-        for shard in self.shards {
-            let _ = shard.await;
-        }
-        self.forward.drain(deadline.saturating_duration_since(Instant::now())).await;
+        self.forward.drain(deadline.saturating_duration_since(Instant::now()).max(delivery)).await;
         let books = self.telemetry.ledger.books();
-        info!(target: "pipeline", accepted = books.accepted, forwarded = books.forwarded, dropped = books.dropped, lost = books.lost, "drained");
+        // An item that was handed to the destinations may be lost there: "forwarded" alone would read as if all had arrived.
+        let undelivered: u64 = books.destinations.iter().map(|d| d.failed + d.quarantined).sum();
+        info!(
+            target: "pipeline",
+            accepted = books.accepted, forwarded = books.forwarded, dropped = books.dropped, lost = books.lost, undelivered, "drained"
+        );
         self.stop_admin.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.admin).await;
     }
@@ -221,16 +253,30 @@ fn admin_config(file: &File) -> AdminConfig {
     let admin = &file.service.admin;
     AdminConfig {
         endpoint: admin.endpoint.to_string(),
-        tokens: admin.auth.bearer_tokens.iter().map(|token| AdminConfig::digest(token.expose())).collect(),
+        tokens: Tokens::new(&admin.auth.bearer_tokens),
         allowed_hosts: admin.allowed_hosts.clone(),
     }
 }
 
-/// Without it the histograms of a stage that nobody scrapes would grow for as long as it runs.
-async fn upkeep(telemetry: Telemetry, stop: CancellationToken) {
-    let mut beat = tokio::time::interval(UPKEEP);
-    while stop.run_until_cancelled(beat.tick()).await.is_some() {
-        telemetry.metrics.upkeep();
+/// The keys of `service` that differ from those at the start and are read only there.
+fn takes_a_restart(start: &Service, now: &Service) -> impl Iterator<Item = &'static str> {
+    let changed = [
+        ("service.admin.endpoint", start.admin.endpoint != now.admin.endpoint),
+        ("service.admin.allowed_hosts", start.admin.allowed_hosts != now.admin.allowed_hosts),
+        ("service.logs", start.logs != now.logs),
+        ("service.shutdown_timeout", start.shutdown_timeout != now.shutdown_timeout),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key)
+}
+
+/// Keeps the buffers of the histograms small until it is told to stop.
+async fn tidy(metrics: Metrics, stop: CancellationToken) {
+    let mut every = tokio::time::interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            _ = every.tick() => metrics.upkeep(),
+            () = stop.cancelled() => return,
+        }
     }
 }
 
@@ -349,5 +395,41 @@ impl Answers for StageAnswers {
                 "unaccounted": self.telemetry.ledger.unaccounted(),
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load_text;
+    use std::path::Path;
+
+    #[test]
+    fn what_takes_a_restart_is_named() {
+        let service = |text: &str| load_text("t.yaml", &format!("service: {{{text}}}")).unwrap_or_else(|p| panic!("{p}")).service;
+        let keys = |text: &str| takes_a_restart(&service(""), &service(text)).collect::<Vec<_>>();
+        assert_eq!(keys("memory: {limit: 1GiB}, admin: {auth: {bearer_tokens: [a-token]}}"), [""; 0]);
+        let all = "admin: {endpoint: '127.0.0.1:9999', allowed_hosts: [a.example]}, logs: {level: debug}, shutdown_timeout: 3s";
+        let expected = ["service.admin.endpoint", "service.admin.allowed_hosts", "service.logs", "service.shutdown_timeout"];
+        assert_eq!(keys(all), expected);
+    }
+
+    #[tokio::test]
+    async fn a_reload_replaces_the_tokens_of_the_admin_port() {
+        let file = |token: &str| {
+            let protocols = "receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}";
+            let admin =
+                format!("service: {{shutdown_timeout: 1s, admin: {{endpoint: '127.0.0.1:0', auth: {{bearer_tokens: [{token}]}}}}}}");
+            load_text("t.yaml", &format!("{protocols}\nexporters: {{debug: {{}}}}\n{admin}")).unwrap_or_else(|p| panic!("{p}"))
+        };
+        let plan = |file: &File| Plan::compile(&file.processors, Path::new("")).unwrap();
+        let (old, new) = (file("old-token"), file("new-token"));
+        let stage = Running::start(&old, plan(&old)).await.unwrap();
+        let url = format!("http://{}/metrics", stage.addresses().admin);
+        let status = async |token: &str| reqwest::Client::new().get(&url).bearer_auth(token).send().await.unwrap().status().as_u16();
+        assert_eq!((status("old-token").await, status("new-token").await), (200, 401));
+        stage.reload(&new, plan(&new)).await.unwrap();
+        assert_eq!((status("old-token").await, status("new-token").await), (401, 200));
+        stage.shutdown().await;
     }
 }

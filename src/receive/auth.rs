@@ -17,7 +17,7 @@ pub struct Tokens(Arc<ArcSwap<Vec<[u8; 32]>>>);
 
 impl Tokens {
     /// These; none means that anyone may send.
-    pub(super) fn new(tokens: &[Secret]) -> Tokens {
+    pub fn new(tokens: &[Secret]) -> Tokens {
         Tokens(Arc::new(ArcSwap::from_pointee(digests(tokens))))
     }
 
@@ -27,7 +27,7 @@ impl Tokens {
     }
 
     /// Whether a request with these headers may go on.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
+    pub fn admit(&self, headers: &HeaderMap) -> bool {
         let valid = self.0.load();
         if valid.is_empty() {
             return true;
@@ -38,6 +38,13 @@ impl Tokens {
         let Some(token) = bearer(value.as_bytes()) else { return false };
         let digest: [u8; 32] = Sha256::digest(token).into();
         valid.iter().fold(Choice::from(0), |known, valid| known | valid.ct_eq(&digest)).into()
+    }
+}
+
+impl Default for Tokens {
+    /// None.
+    fn default() -> Tokens {
+        Tokens::new(&[])
     }
 }
 

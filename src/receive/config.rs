@@ -217,39 +217,58 @@ impl Config {
     /// # Errors
     /// The first value that cannot work.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every value that cannot work.
+    pub fn problems(&self) -> Vec<ConfigError> {
+        let mut found = Found::default();
         if self.otlp.ack == Ack::Durable {
-            return fail("ack", "durable needs a journal, which this version does not have; use accepted");
+            found.add(fail("ack", "durable needs a journal, which this version does not have; use accepted"));
         }
         if self.otlp.auth.bearer_tokens.iter().any(|token| token.expose().trim().is_empty()) {
-            return fail("auth.bearer_tokens", "a token is empty; is an environment variable missing?");
+            found.add(fail("auth.bearer_tokens", "a token is empty; is an environment variable missing?"));
         }
         let (grpc, http) = (self.grpc(), self.http());
         if let Some(grpc) = &grpc {
-            grpc.validate()?;
+            grpc.check(&mut found);
         }
         if let Some(http) = &http {
-            http.validate()?;
+            http.check(&mut found);
         }
-        match (grpc, http) {
-            (Some(grpc), Some(http)) if grpc.endpoint == http.endpoint && grpc.endpoint.socket_addr().port() != 0 => fail(
-                "protocols.http.endpoint",
-                format!("\"{}\" is the endpoint of grpc too; give each protocol a port of its own", http.endpoint),
-            ),
-            _ => Ok(()),
+        if let (Some(grpc), Some(http)) = (grpc, http)
+            && grpc.endpoint == http.endpoint
+            && grpc.endpoint.socket_addr().port() != 0
+        {
+            let problem = format!("\"{}\" is the endpoint of grpc too; give each protocol a port of its own", http.endpoint);
+            found.add(fail("protocols.http.endpoint", problem));
         }
+        found.0
+    }
+}
+
+/// What is wrong, gathered.
+#[derive(Default)]
+struct Found(Vec<ConfigError>);
+
+impl Found {
+    fn add(&mut self, checked: Result<(), ConfigError>) {
+        self.0.extend(checked.err());
     }
 }
 
 impl Grpc {
-    fn validate(&self) -> Result<(), ConfigError> {
-        check_size("protocols.grpc.max_recv_msg_size", self.max_recv_msg_size)?;
-        check_count("protocols.grpc.max_concurrent_streams", self.max_concurrent_streams as usize)?;
-        check_count("protocols.grpc.max_connections", self.max_connections)?;
-        check_time("protocols.grpc.read_timeout", self.read_timeout)?;
+    fn check(&self, found: &mut Found) {
+        found.add(check_size("protocols.grpc.max_recv_msg_size", self.max_recv_msg_size));
+        found.add(check_count("protocols.grpc.max_concurrent_streams", self.max_concurrent_streams as usize));
+        found.add(check_count("protocols.grpc.max_connections", self.max_connections));
+        found.add(check_time("protocols.grpc.read_timeout", self.read_timeout));
         let keepalive = &self.keepalive.server_parameters;
-        check_time("protocols.grpc.keepalive.server_parameters.time", keepalive.time)?;
-        check_time("protocols.grpc.keepalive.server_parameters.timeout", keepalive.timeout)?;
-        self.tls.as_ref().map_or(Ok(()), |tls| tls.validate("protocols.grpc.tls"))
+        found.add(check_time("protocols.grpc.keepalive.server_parameters.time", keepalive.time));
+        found.add(check_time("protocols.grpc.keepalive.server_parameters.timeout", keepalive.timeout));
+        if let Some(tls) = &self.tls {
+            tls.check("protocols.grpc.tls", found);
+        }
     }
 }
 
@@ -263,47 +282,48 @@ impl Http {
         }
     }
 
-    fn validate(&self) -> Result<(), ConfigError> {
-        check_size("protocols.http.max_request_body_size", self.max_request_body_size)?;
-        check_count("protocols.http.max_concurrent_streams", self.max_concurrent_streams as usize)?;
-        check_count("protocols.http.max_connections", self.max_connections)?;
-        check_time("protocols.http.read_timeout", self.read_timeout)?;
-        check_time("protocols.http.read_header_timeout", self.read_header_timeout)?;
+    fn check(&self, found: &mut Found) {
+        found.add(check_size("protocols.http.max_request_body_size", self.max_request_body_size));
+        found.add(check_count("protocols.http.max_concurrent_streams", self.max_concurrent_streams as usize));
+        found.add(check_count("protocols.http.max_connections", self.max_connections));
+        found.add(check_time("protocols.http.read_timeout", self.read_timeout));
+        found.add(check_time("protocols.http.read_header_timeout", self.read_header_timeout));
         for (at, signal) in Signal::ALL.into_iter().enumerate() {
             let (key, path) = (format!("protocols.http.{}_url_path", signal.as_str()), self.path(signal));
             if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
-                return fail(key, format!("\"{path}\" is not a path; write for example /v1/{}", signal.as_str()));
-            }
-            if let Some(other) = Signal::ALL.iter().take(at).find(|&&other| self.path(other) == path) {
-                return fail(key, format!("\"{path}\" is the path of {} already", other.as_str()));
+                found.add(fail(key, format!("\"{path}\" is not a path; write for example /v1/{}", signal.as_str())));
+            } else if let Some(other) = Signal::ALL.iter().take(at).find(|&&other| self.path(other) == path) {
+                found.add(fail(key, format!("\"{path}\" is the path of {} already", other.as_str())));
             }
         }
         for origin in &self.cors.allowed_origins {
             let usable = origin == "*" || origin.contains("://") && origin.bytes().filter(|&b| b == b'*').count() <= 1;
             if !usable {
-                return fail(
-                    "protocols.http.cors.allowed_origins",
-                    format!("\"{origin}\" is not an origin; write for example https://app.example.com, with at most one *"),
-                );
+                let problem = format!("\"{origin}\" is not an origin; write for example https://app.example.com, with at most one *");
+                found.add(fail("protocols.http.cors.allowed_origins", problem));
             }
         }
         for header in &self.cors.allowed_headers {
             if http::HeaderName::from_bytes(header.as_bytes()).is_err() {
-                return fail("protocols.http.cors.allowed_headers", format!("\"{header}\" is not a header name"));
+                found.add(fail("protocols.http.cors.allowed_headers", format!("\"{header}\" is not a header name")));
             }
         }
-        self.tls.as_ref().map_or(Ok(()), |tls| tls.validate("protocols.http.tls"))
+        if let Some(tls) = &self.tls {
+            tls.check("protocols.http.tls", found);
+        }
     }
 }
 
 impl Tls {
-    fn validate(&self, key: &str) -> Result<(), ConfigError> {
+    fn check(&self, key: &str, found: &mut Found) {
         for (name, value) in [("cert_file", &self.cert_file), ("key_file", &self.key_file)] {
             if value.is_empty() {
-                return fail(format!("{key}.{name}"), "is missing; TLS needs a certificate and its key");
+                found.add(fail(format!("{key}.{name}"), "is missing; TLS needs a certificate and its key"));
             }
         }
-        self.reload_interval.map_or(Ok(()), |interval| check_time(&format!("{key}.reload_interval"), interval))
+        if let Some(interval) = self.reload_interval {
+            found.add(check_time(&format!("{key}.reload_interval"), interval));
+        }
     }
 }
 
@@ -404,6 +424,17 @@ mod tests {
             assert_eq!(config.grpc().unwrap().endpoint.to_string(), "127.0.0.1:4317", "{yaml}");
             assert_eq!(config.http().unwrap().endpoint.to_string(), "127.0.0.1:4318", "{yaml}");
         }
+    }
+
+    #[test]
+    fn every_value_that_cannot_work_is_named_at_once() {
+        let config = read(
+            "otlp: { ack: durable, protocols: { grpc: { max_connections: 0, read_timeout: 0s }, http: { traces_url_path: v1, tls: {} } } }",
+        );
+        let keys: Vec<_> = config.problems().iter().map(ConfigError::key).collect();
+        let http = ["traces_url_path", "tls.cert_file", "tls.key_file"].map(|key| format!("receivers.otlp.protocols.http.{key}"));
+        let grpc = ["max_connections", "read_timeout"].map(|key| format!("receivers.otlp.protocols.grpc.{key}"));
+        assert_eq!(keys, [vec!["receivers.otlp.ack".to_owned()], grpc.to_vec(), http.to_vec()].concat());
     }
 
     #[test]

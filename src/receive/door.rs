@@ -5,13 +5,13 @@
 
 use crate::otlp::json;
 use crate::otlp::signal::Signal;
+use crate::receive::Intake;
 use crate::receive::auth::Tokens;
 use crate::receive::body::Pieces;
 use crate::receive::inflate::{Coding, Inflating};
 use crate::receive::meters::Meters;
 use crate::receive::received::{Opened, open};
 use crate::receive::refusal::Refusal;
-use crate::receive::{Busy, Intake};
 use crate::telemetry::memory::{Budget, Charge};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -24,10 +24,8 @@ use tokio::sync::Semaphore;
 /// connections of the same thread waiting.
 const LIGHT: usize = 1 << 20;
 
-/// JSON takes some ten times as long as protobuf, and its structs some four times its size. A hostile body's may take sixteen
-/// times, which the reader refuses to exceed and which as many bodies as `heavy` lets through can have at once.
+/// JSON takes some ten times as long as protobuf.
 const JSON_EFFORT: usize = 10;
-const JSON_MEMORY: usize = 4;
 
 /// A piece at least this large is kept as it lies in the transport's buffer instead of copied. A smaller one may be
 /// a corner of a shared buffer that it would pin whole.
@@ -74,7 +72,7 @@ impl<I: Intake> Door<I> {
         if declared > self.limit {
             return Err(Refusal::TooLarge(self.limit));
         }
-        self.budget.try_charge(declared).ok_or_else(|| self.out_of_memory())
+        self.budget.try_charge(declared).ok_or_else(|| self.out_of_memory(declared))
     }
 
     /// A body being read.
@@ -111,9 +109,10 @@ impl<I: Intake> Door<I> {
                 return Err(Refusal::TooLarge(self.limit));
             }
             if length > bytes.capacity() {
-                let capacity = length.max(bytes.capacity().saturating_mul(2)).min(self.limit);
+                // No further ahead than there will ever be room for.
+                let capacity = length.max(bytes.capacity().saturating_mul(2).min(self.limit).min(self.budget.limit()));
                 if !charge.try_grow(capacity) {
-                    return Err(self.out_of_memory());
+                    return Err(self.out_of_memory(capacity));
                 }
                 bytes.reserve_exact(capacity - bytes.len());
             }
@@ -153,9 +152,9 @@ impl<I: Intake> Door<I> {
         })
     }
 
-    fn out_of_memory(&self) -> Refusal {
+    fn out_of_memory(&self, needed: usize) -> Refusal {
         let retry_after = self.intake.pressure().map_or(MEMORY_WAIT, |busy| busy.retry_after);
-        Refusal::later(Busy { retry_after, reason: "memory" })
+        Refusal::no_memory(&self.budget, needed, retry_after)
     }
 }
 
@@ -212,8 +211,9 @@ impl Work {
 }
 
 fn from_json(signal: Signal, text: Bytes, charge: &mut Charge, limit: usize) -> Result<Bytes, Refusal> {
-    if !charge.try_grow(text.len().saturating_mul(1 + JSON_MEMORY)) {
-        return Err(Refusal::later(Busy { retry_after: MEMORY_WAIT, reason: "memory" }));
+    let memory = text.len().saturating_add(json::memory(text.len()));
+    if !charge.try_grow(memory) {
+        return Err(Refusal::no_memory(charge.budget(), memory, MEMORY_WAIT));
     }
     let mut bytes = json::to_protobuf(signal, &text).map_err(|error| Refusal::Malformed(format!("not valid OTLP/JSON: {error}")))?;
     drop(text);

@@ -6,7 +6,6 @@
 //!
 //! Source: RFC 1952 (gzip), RFC 8878 (zstd).
 
-use crate::receive::Busy;
 use crate::receive::refusal::Refusal;
 use crate::telemetry::memory::Charge;
 use bytes::buf::Reader;
@@ -145,9 +144,12 @@ impl Inflating {
 
     /// Makes room for `capacity` bytes of output, at most one more than the limit: that one shows that there is too much.
     fn grow(&mut self, capacity: usize) -> Result<(), Refusal> {
-        let capacity = capacity.min(self.limit.saturating_add(1));
-        if !self.charge.try_grow(self.besides.saturating_add(capacity)) {
-            return Err(Refusal::later(Busy { retry_after: Duration::from_secs(1), reason: "memory" }));
+        // No further ahead than there will ever be room for, if that is further than before.
+        let most = self.charge.budget().limit().saturating_sub(self.besides).max(self.out.len().saturating_add(1));
+        let capacity = capacity.min(self.limit.saturating_add(1)).min(most);
+        let needed = self.besides.saturating_add(capacity);
+        if !self.charge.try_grow(needed) {
+            return Err(Refusal::no_memory(self.charge.budget(), needed, Duration::from_secs(1)));
         }
         self.out.reserve_exact(capacity - self.out.len());
         Ok(())
@@ -273,12 +275,15 @@ mod tests {
     }
 
     #[test]
-    fn output_that_does_not_fit_the_budget_is_refused_for_now() {
+    fn output_that_does_not_fit_the_budget_is_refused_for_now_or_for_good() {
         for (coding, body) in codings(&vec![0; 4 << 20]) {
-            let budget = Budget::new(3 << 20);
-            let refusal = inflate(coding, &body, 64 << 20, &budget).unwrap_err();
-            assert_eq!(refusal.reason(), "memory", "{coding:?}");
-            assert_eq!(budget.used(), 0);
+            for (limit, used, reason) in [(16 << 20, 13 << 20, "memory"), (3 << 20, 0, "too_large")] {
+                let budget = Budget::new(limit);
+                let _held = budget.charge(used);
+                let refusal = inflate(coding, &body, 64 << 20, &budget).unwrap_err();
+                assert_eq!((refusal.reason(), refusal.retry_after().is_some()), (reason, used > 0), "{coding:?}");
+                assert_eq!(budget.used(), used);
+            }
         }
     }
 
@@ -303,7 +308,7 @@ mod tests {
         let frame = |window_log: u8| [&[0x28, 0xb5, 0x2f, 0xfd, 0, (window_log - 10) << 3][..], &[1, 0, 0]].concat();
         let budget = Budget::new(64 << 20);
         assert!(inflate(Coding::Zstd, &frame(20), 1 << 20, &budget).unwrap().0.is_empty());
-        assert_eq!(inflate(Coding::Zstd, &frame(27), 1 << 20, &budget).unwrap_err().reason(), "memory");
+        assert_eq!(inflate(Coding::Zstd, &frame(27), 1 << 20, &budget).unwrap_err().reason(), "too_large");
         assert_eq!(inflate(Coding::Zstd, &frame(28), 1 << 20, &budget).unwrap_err().reason(), "malformed");
         assert_eq!(inflate(Coding::Zstd, &frame(41), 1 << 20, &budget).unwrap_err().reason(), "malformed");
         // A later frame that asks for more than the first.

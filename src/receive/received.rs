@@ -2,7 +2,8 @@
 //!
 //! [`open`] is the only way to get one, so whatever stands behind the receivers never sees bytes that nobody checked.
 
-use crate::otlp::request::{Draft, Head, Place, Request, split};
+use crate::otlp::head::Head;
+use crate::otlp::request::{Draft, Place, Request, split};
 use crate::otlp::schema;
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, TraceId};

@@ -115,7 +115,6 @@ impl<I: Intake> Receivers<I> {
     }
 
     /// Sets how long requests in progress may take to finish once the receivers are told to stop. Default 10 s.
-    #[must_use]
     pub fn drain_within(self, drain: Duration) -> Receivers<I> {
         Receivers { drain, ..self }
     }

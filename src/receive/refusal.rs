@@ -7,6 +7,7 @@
 //! Source: OTLP specification, "Failures" of OTLP/gRPC and of OTLP/HTTP; google/rpc/code.proto, google/rpc/error_details.proto.
 
 use crate::receive::Busy;
+use crate::telemetry::memory::Budget;
 use http::StatusCode;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -21,6 +22,9 @@ pub(super) enum Refusal {
     /// More than the limit, counted after decompression.
     #[error("the request is larger than {0} bytes after decompression; send smaller batches")]
     TooLarge(usize),
+    /// More than all the memory there is for traffic: coming back would change nothing.
+    #[error("the request needs more than the {0} bytes of service.memory.limit; send smaller batches")]
+    NeverFits(usize),
     /// It can never be accepted; says why without repeating any of it.
     #[error("{0}")]
     Malformed(String),
@@ -63,10 +67,16 @@ impl Refusal {
         Refusal::Busy { reason: busy.reason, retry_after }
     }
 
+    /// There is no room for `needed` bytes: not now, or not even with `budget` empty.
+    pub(super) fn no_memory(budget: &Budget, needed: usize, retry_after: Duration) -> Refusal {
+        let limit = budget.limit();
+        if needed > limit { Refusal::NeverFits(limit) } else { Refusal::later(Busy { retry_after, reason: "memory" }) }
+    }
+
     /// A word for metrics and logs.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Refusal::TooLarge(_) => "too_large",
+            Refusal::TooLarge(_) | Refusal::NeverFits(_) => "too_large",
             Refusal::Malformed(_) => "malformed",
             Refusal::Busy { reason, .. } => reason,
             Refusal::Unauthenticated => "unauthenticated",
@@ -89,7 +99,7 @@ impl Refusal {
     /// The code of the gRPC status, also that of the `Status` in an HTTP answer.
     pub(super) fn code(&self) -> Code {
         match self {
-            Refusal::TooLarge(_) => Code::ResourceExhausted,
+            Refusal::TooLarge(_) | Refusal::NeverFits(_) => Code::ResourceExhausted,
             Refusal::Malformed(_) | Refusal::ContentType(_) => Code::InvalidArgument,
             Refusal::Busy { .. } => Code::Unavailable,
             Refusal::Unauthenticated => Code::Unauthenticated,
@@ -101,7 +111,7 @@ impl Refusal {
     /// The HTTP status.
     pub(super) fn http(&self) -> StatusCode {
         match self {
-            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooLarge(_) | Refusal::NeverFits(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Malformed(_) | Refusal::Unnamed => StatusCode::BAD_REQUEST,
             Refusal::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Unauthenticated => StatusCode::UNAUTHORIZED,
@@ -141,8 +151,9 @@ mod tests {
         let later = Refusal::later(Busy { retry_after: Duration::from_secs(3), reason: "memory" }).grpc();
         assert_eq!(later.code(), Code::Unavailable);
         assert!(later.get_details_retry_info().unwrap().retry_delay.unwrap() >= Duration::from_secs(3));
-        let never = Refusal::TooLarge(10).grpc();
-        assert_eq!(never.code(), Code::ResourceExhausted);
-        assert!(never.details().is_empty());
+        for never in [Refusal::TooLarge(10).grpc(), Refusal::no_memory(&Budget::new(10), 11, Duration::ZERO).grpc()] {
+            assert_eq!(never.code(), Code::ResourceExhausted);
+            assert!(never.details().is_empty());
+        }
     }
 }

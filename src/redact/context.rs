@@ -145,7 +145,7 @@ fn whole(tail: &str) -> u64 {
     let squeeze = |c: &char| !matches!(c, '-' | '_' | ' ');
     let squeezed: String = tail.chars().filter(squeeze).flat_map(char::to_lowercase).collect();
     let is_it = |word: &&str| word.chars().filter(squeeze).eq(squeezed.chars());
-    WORDS.iter().filter(|(_, words)| words.iter().any(|word| is_it(&word))).fold(0, |all, (bits, _)| all | bits)
+    WORDS.iter().filter(|(_, words)| words.iter().any(&is_it)).fold(0, |all, (bits, _)| all | bits)
 }
 
 /// The bits of the words that start in `from..to` of the text and end by `limit`.
@@ -176,7 +176,7 @@ fn words(text: &str, from: usize, to: usize, limit: usize) -> u64 {
 
 /// Past the `]` of a redaction token that opens here; past the `[` alone if it is none.
 fn token_end(bytes: &[u8], open: usize) -> usize {
-    let token = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_' || *b == b':' || matches!(b, b'a'..=b'z');
+    let token = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_' || *b == b':' || b.is_ascii_lowercase();
     let inside = bytes.get(open + 1..).unwrap_or_default().iter().take(80).take_while(|b| token(b)).count();
     let close = open + 1 + inside;
     let capital = bytes.get(open + 1).is_some_and(u8::is_ascii_uppercase)

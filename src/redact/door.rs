@@ -3,29 +3,48 @@
 //! What the sampler kept gets its stamp here and is written once more, redacted, into a buffer of its own, so that the requests it came
 //! in can go. If redacting an item fails in any way, that item does not leave.
 
-use crate::otlp::request::{Head, Item, Packer};
+use crate::otlp::head::{Head, Heads, Shared};
+use crate::otlp::request::{Item, Packer};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, TraceId};
 use crate::receive::Received;
 use crate::redact::walk::{Message, Walk};
-use crate::redact::{Findings, Redacted, Redactor};
+use crate::redact::{Findings, Redacted, Redactor, cut};
 use crate::sample::Kept;
 use crate::telemetry::memory::Budget;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Redacted heads that are remembered. Resources and scopes are few; a sender that invents new ones gets them redacted anew.
+/// Redacted heads that are remembered, and how many bytes of them. Resources and scopes are few; a sender that invents new ones gets
+/// them redacted anew.
 const MAX_HEADS: usize = 1024;
+const MAX_HEAD_BYTES: usize = 8 << 20;
+
+/// A batch is handed on when it has so many bytes: what is kept leaves in pieces, and what it was copied from goes as it leaves.
+const BATCH: usize = 4 << 20;
 
 /// The redaction stage of one shard.
 #[derive(Debug)]
 pub struct Redact {
     redactor: Option<Arc<Redactor>>,
+    /// 0 is no limit.
+    max_content: usize,
     budget: Budget,
-    heads: HashMap<Head, Head>,
+    known: Known,
     scratch: Vec<u8>,
 }
+
+/// Heads and resources that were redacted already, by what they were.
+#[derive(Debug, Default)]
+struct Known {
+    heads: HashMap<Head, Head>,
+    resources: HashMap<ResourceId, Shared>,
+    own: Heads,
+    bytes: usize,
+}
+
+type ResourceId = ([u64; 2], [u64; 2]);
 
 /// What left, and what did not.
 #[derive(Debug, Default)]
@@ -36,18 +55,27 @@ pub struct Redaction {
     pub found: Vec<(Option<TraceId>, Findings)>,
     /// Items that could not be redacted and were held back.
     pub blocked: u64,
+    /// Spans whose tracestate had to stay as it was, because the new one would be too long.
+    pub tracestates_left: u64,
 }
 
 impl Redact {
     /// A stage with these rules; none leaves every value as it is.
     pub fn new(redactor: Option<Arc<Redactor>>, budget: Budget) -> Redact {
-        Redact { redactor, budget, heads: HashMap::new(), scratch: Vec::new() }
+        Redact { redactor, max_content: 0, budget, known: Known::default(), scratch: Vec::new() }
     }
 
-    /// Goes on with other rules.
-    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>) {
+    /// The same, cutting content of model spans to so many characters as it leaves; 0 is no limit.
+    #[must_use]
+    pub fn with_max_content(self, chars: usize) -> Redact {
+        Redact { max_content: chars, ..self }
+    }
+
+    /// Goes on with other rules and another limit.
+    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>, max_content: usize) {
         self.redactor = redactor;
-        self.heads.clear();
+        self.max_content = max_content;
+        self.known = Known::default();
     }
 
     /// The rules in force.
@@ -55,34 +83,36 @@ impl Redact {
         self.redactor.as_deref()
     }
 
-    /// Stamps and redacts what was kept.
-    pub fn apply(&mut self, kept: &[Kept<Item>]) -> Redaction {
+    /// Stamps and redacts what was kept, and lets go of it piece by piece.
+    pub fn apply(&mut self, kept: &mut Vec<Kept<Item>>) -> Redaction {
         let mut out = Redaction::default();
-        for signal in [Signal::Traces, Signal::Logs] {
-            let of_signal = || kept.iter().filter(|k| k.spans.first().is_some_and(|item| item.signal() == signal));
-            let count = of_signal().map(|k| k.spans.len()).sum();
-            if count == 0 {
-                continue;
-            }
-            let mut batch = Batch::new(signal, count, of_signal().flat_map(|k| &k.spans).map(Item::size).sum());
-            for trace in of_signal() {
-                let mut findings = Findings::new();
+        let mut open: [Option<Batch>; 2] = [None, None];
+        for trace in kept.drain(..) {
+            let Some(signal) = trace.spans.first().map(Item::signal) else { continue };
+            let mut findings = Findings::new();
+            for (index, item) in trace.spans.into_iter().enumerate() {
+                self.scratch.clear();
+                self.scratch.extend_from_slice(item.extra());
+                let mut cleared = None;
+                if signal == Signal::Traces {
+                    cleared = trace.stamp.cleared(index, item.body());
+                    let left = trace.stamp.write(index, &span::view(item.body()), &mut self.scratch);
+                    out.tracestates_left += u64::from(left.is_err());
+                }
+                let slot = &mut open[usize::from(signal == Signal::Logs)];
+                let batch = slot.get_or_insert_with(|| Batch::new(signal));
                 batch.keep_class |= trace.keep_class;
-                for (index, item) in trace.spans.iter().enumerate() {
-                    self.scratch.clear();
-                    self.scratch.extend_from_slice(item.extra());
-                    if signal == Signal::Traces {
-                        // A tracestate that cannot be changed stays as it is; the sampler has counted it.
-                        let _ = trace.stamp.write(index, &span::view(item.body()), &mut self.scratch);
-                    }
-                    out.blocked += u64::from(!self.push(&mut batch, item, &mut findings));
-                }
-                if !findings.is_empty() {
-                    out.found.push((trace.trace_id, findings));
+                let body = cleared.as_deref().unwrap_or(item.body());
+                out.blocked += u64::from(!self.push(batch, item.head(), body, self.max_content, &mut findings));
+                if batch.bytes.len() >= BATCH {
+                    out.batches.extend(slot.take().and_then(|batch| batch.finish(&self.budget)));
                 }
             }
-            out.batches.extend(batch.finish(&self.budget));
+            if !findings.is_empty() {
+                out.found.push((trace.trace_id, findings));
+            }
         }
+        out.batches.extend(open.into_iter().flatten().filter_map(|batch| batch.finish(&self.budget)));
         out
     }
 
@@ -90,92 +120,85 @@ impl Redact {
     /// nothing: redacting twice is redacting once.
     pub fn early(&mut self, items: &[Item]) -> Vec<Option<Item>> {
         let Some(signal) = items.first().map(Item::signal) else { return Vec::new() };
-        let mut packed = Packer::with_capacity(signal, items.len(), items.iter().map(Item::size).sum());
+        let mut packed = Packer::with_capacity(signal, items.len(), items.iter().map(Item::size).sum(), Some(&self.budget));
         let mut passed = Vec::with_capacity(items.len());
         for item in items {
             self.scratch.clear();
             self.scratch.extend_from_slice(item.extra());
-            let mut batch = Batch::new(signal, 1, item.size());
+            let mut batch = Batch::new(signal);
             // What is found is counted as it leaves.
-            let ok = self.push(&mut batch, item, &mut Findings::new());
+            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut Findings::new());
             passed.push(ok);
-            if ok {
-                packed.push(&batch.heads[0], |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
+            if let Some(head) = batch.heads.into_list().first().filter(|_| ok) {
+                packed.push(head, |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
             }
         }
-        let mut packed = packed.finish(Some(&self.budget)).into_iter();
+        let mut packed = packed.finish().into_iter();
         passed.into_iter().map(|ok| if ok { packed.next() } else { None }).collect()
     }
 
     /// Adds one redacted item to a batch, with the fields in `scratch` behind it. False where it had to be held back.
-    fn push(&mut self, batch: &mut Batch, item: &Item, findings: &mut Findings) -> bool {
+    fn push(&mut self, batch: &mut Batch, head: &Head, body: &[u8], max_content: usize, findings: &mut Findings) -> bool {
+        let limit = if batch.signal == Signal::Traces { max_content } else { 0 };
         let Some(redactor) = self.redactor.clone() else {
-            let head = batch.head(item.head(), |head| self.detached(head));
-            batch.push(head, item.body(), &self.scratch);
-            return true;
+            let head = batch.heads.number(head, Some(&self.budget));
+            let cut = cut::span(body, limit);
+            return batch.push(head, cut.as_deref().unwrap_or(body), &self.scratch);
         };
         let mut found = Findings::new();
         let message = if batch.signal == Signal::Logs { Message::LogRecord } else { Message::Span };
         let rewritten = catch_unwind(AssertUnwindSafe(|| {
             let mut walk = Walk { redactor: &redactor, findings: &mut found };
-            (walk.message(message, item.body()), walk.message(message, &self.scratch))
+            let changed = walk.message(message, body);
+            // Behind redaction: half a secret is not recognised as one.
+            let cut = cut::span(changed.as_deref().unwrap_or(body), limit);
+            (cut.or(changed), walk.message(message, &self.scratch))
         }));
-        let Ok((body, extra)) = rewritten else { return false };
-        let Some(head) = self.head(&redactor, item.head(), &mut found) else { return false };
-        // It stands alone already.
-        let head = batch.head(&head, Head::clone);
-        batch.push(head, body.as_deref().unwrap_or(item.body()), extra.as_deref().unwrap_or(&self.scratch));
+        let Ok((changed, extra)) = rewritten else { return false };
+        let Some(head) = self.head(&redactor, head, &mut found) else { return false };
+        let head = batch.heads.number_of_own(&head);
         findings.merge(&found);
-        true
+        batch.push(head, changed.as_deref().unwrap_or(body), extra.as_deref().unwrap_or(&self.scratch))
     }
 
-    /// The head with its attributes redacted. Findings count once for each distinct head.
+    /// The head with its attributes redacted, in memory of its own. Findings count once for each distinct head.
     fn head(&mut self, redactor: &Redactor, head: &Head, findings: &mut Findings) -> Option<Head> {
-        if let Some(known) = self.heads.get(head) {
+        if let Some(known) = self.known.heads.get(head) {
             return Some(known.clone());
         }
-        let new = catch_unwind(AssertUnwindSafe(|| {
+        let Known { heads, resources, own, bytes } = &mut self.known;
+        if heads.len() >= MAX_HEADS || *bytes >= MAX_HEAD_BYTES {
+            (*heads, *resources, *own, *bytes) = Default::default();
+        }
+        let mut walk = |message, fields: &[u8]| {
             let mut walk = Walk { redactor, findings };
-            let resource = walk.message(Message::ResourceHead, head.resource());
-            let scope = walk.message(Message::ScopeHead, head.scope());
-            if resource.is_none() && scope.is_none() {
-                return head.clone();
+            catch_unwind(AssertUnwindSafe(|| walk.message(message, fields))).ok()
+        };
+        let resource = match resources.get(&head.resource_id()) {
+            Some(known) => known.clone(),
+            None => {
+                let new = walk(Message::ResourceHead, head.resource())?;
+                let new = new.map_or_else(|| head.shared_resource().clone(), |bytes| Shared::new(bytes.into()));
+                *bytes += head.resource().len();
+                resources.entry(head.resource_id()).or_insert(new).clone()
             }
-            let resource = resource.map_or_else(|| head.resource().clone(), Into::into);
-            let scope = scope.map_or_else(|| head.scope().clone(), Into::into);
-            Head::new(head.request().clone(), resource, scope)
-        }))
-        .ok()?;
-        let (key, new) = (head.detached(), new.detached());
-        self.remember(key, new.clone());
+        };
+        let scope = walk(Message::ScopeHead, head.scope())?.map_or_else(|| head.scope().clone(), Into::into);
+        let new = own.detach(&Head::new(head.shared_request(), &resource, scope), Some(&self.budget));
+        // What is remembered must not pin the request it came with either.
+        resources.insert(head.resource_id(), new.shared_resource().clone());
+        *bytes += head.scope().len();
+        heads.insert(own.detach(head, Some(&self.budget)), new.clone());
         Some(new)
-    }
-
-    /// The head as it is, in memory of its own.
-    fn detached(&mut self, head: &Head) -> Head {
-        if let Some(known) = self.heads.get(head) {
-            return known.clone();
-        }
-        let new = head.detached();
-        self.remember(new.clone(), new.clone());
-        new
-    }
-
-    fn remember(&mut self, head: Head, redacted: Head) {
-        if self.heads.len() >= MAX_HEADS {
-            self.heads.clear();
-        }
-        self.heads.insert(head, redacted);
     }
 }
 
 /// Metrics pass as they are: they hold no text that a model or a user wrote.
 pub fn pass_metrics(received: Received, budget: &Budget) -> Option<Redacted> {
     let draft = received.into_draft();
-    let items = draft.items();
-    let mut batch = Batch::new(Signal::Metrics, items.len(), 0);
-    for (head, body) in items {
-        let head = batch.head(head, Head::detached);
+    let mut batch = Batch::new(Signal::Metrics);
+    for (head, body) in draft.items() {
+        let head = batch.heads.number(head, Some(budget));
         batch.push(head, body, &[]);
     }
     batch.finish(budget)
@@ -186,27 +209,22 @@ struct Batch {
     signal: Signal,
     bytes: Vec<u8>,
     items: Vec<(u32, u32)>,
-    heads: Vec<Head>,
+    heads: Heads,
     keep_class: bool,
 }
 
 impl Batch {
-    fn new(signal: Signal, items: usize, size: usize) -> Batch {
-        Batch { signal, bytes: Vec::with_capacity(size), items: Vec::with_capacity(items), heads: Vec::new(), keep_class: false }
+    fn new(signal: Signal) -> Batch {
+        Batch { signal, bytes: Vec::new(), items: Vec::new(), heads: Heads::default(), keep_class: false }
     }
 
-    fn head(&mut self, head: &Head, detach: impl FnOnce(&Head) -> Head) -> u32 {
-        let number = self.heads.iter().rposition(|h| h == head).unwrap_or_else(|| {
-            self.heads.push(detach(head));
-            self.heads.len() - 1
-        });
-        number as u32
-    }
-
-    fn push(&mut self, head: u32, body: &[u8], extra: &[u8]) {
+    /// False where the item does not fit: a batch is addressed by 32 bits.
+    fn push(&mut self, head: u32, body: &[u8], extra: &[u8]) -> bool {
+        let Ok(end) = u32::try_from(self.bytes.len() + body.len() + extra.len()) else { return false };
         self.bytes.extend_from_slice(body);
         self.bytes.extend_from_slice(extra);
-        self.items.push((head, self.bytes.len() as u32));
+        self.items.push((head, end));
+        true
     }
 
     fn finish(self, budget: &Budget) -> Option<Redacted> {
@@ -216,6 +234,6 @@ impl Batch {
         let Batch { signal, mut bytes, items, heads, keep_class } = self;
         bytes.shrink_to_fit();
         let _charge = Some(budget.charge(bytes.capacity() + items.len() * size_of::<(u32, u32)>()));
-        Some(Redacted { signal, bytes: bytes.into(), items, heads, keep_class, _charge })
+        Some(Redacted { signal, bytes: bytes.into(), items, heads: heads.into_list(), keep_class, _charge })
     }
 }

@@ -13,6 +13,7 @@ mod allow;
 mod config;
 mod context;
 mod custom;
+mod cut;
 mod detectors;
 mod door;
 mod findings;

@@ -2,8 +2,8 @@
 //!
 //! Its fields are private to the redaction stage, so letting anything out that did not pass it does not compile.
 
+use crate::otlp::head::Head;
 use crate::otlp::regroup::Outgoing;
-use crate::otlp::request::Head;
 use crate::otlp::signal::Signal;
 use crate::telemetry::memory::Charge;
 use bytes::Bytes;
@@ -61,15 +61,12 @@ impl Redacted {
     pub(crate) fn unchecked(signal: Signal, request: Bytes, keep_class: bool) -> Redacted {
         let opened = crate::receive::open(signal, request, None, std::time::Instant::now()).expect("a valid request");
         let draft = opened.whole().into_draft();
-        let (mut bytes, mut items, mut heads) = (Vec::new(), Vec::new(), Vec::<Head>::new());
+        let (mut bytes, mut items, mut heads) = (Vec::new(), Vec::new(), crate::otlp::head::Heads::default());
         for (head, body) in draft.items() {
-            let number = heads.iter().position(|h| h == head).unwrap_or_else(|| {
-                heads.push(head.clone());
-                heads.len() - 1
-            });
             bytes.extend_from_slice(body);
-            items.push((number as u32, bytes.len() as u32));
+            items.push((heads.number(head, None), bytes.len() as u32));
         }
+        let heads = heads.into_list();
         Redacted { signal, bytes: bytes.into(), items, heads, keep_class, _charge: None }
     }
 }

@@ -136,7 +136,7 @@ impl Walk<'_> {
     }
 }
 
-fn key_of(pair: &[u8]) -> Cow<'_, str> {
+pub(in crate::redact) fn key_of(pair: &[u8]) -> Cow<'_, str> {
     let key = Fields::new(pair).filter_map(|f| match f.value {
         Value::Len(key) if f.number == 1 => Some(key),
         _ => None,
@@ -153,7 +153,7 @@ fn int_of(value: &[u8]) -> Option<i64> {
 }
 
 /// Asks about each length-delimited field; what it gives back takes the field's place. `None` where nothing changed.
-fn rewrite(message: &[u8], mut replace: impl FnMut(&Field<'_>, &[u8]) -> Option<(u32, Vec<u8>)>) -> Option<Vec<u8>> {
+pub(in crate::redact) fn rewrite(message: &[u8], mut replace: impl FnMut(&Field<'_>, &[u8]) -> Option<(u32, Vec<u8>)>) -> Option<Vec<u8>> {
     let mut out: Option<Vec<u8>> = None;
     for field in Fields::new(message) {
         let new = match field.value {

@@ -229,8 +229,7 @@ impl<S: Held> Sampler<S> {
             Record::Root | Record::None => On::Nowhere,
         };
         standing.stamped = matches!(on, On::At(_));
-        let detail =
-            (on != On::Nowhere).then(|| Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) });
+        let detail = (on != On::Nowhere).then(|| Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) });
         let probability = match unknown {
             true if self.policies.config.tracestate.mode != Mode::Off => Probability::Unknown,
             true => Probability::Untouched,

@@ -53,17 +53,15 @@ impl<S: Held> Sampler<S> {
             self.kept.update(id, |entry| (entry.stamped, entry.keep_class) = (entry.stamped || bears, keep_class));
         }
         let policy = self.names.get(usize::from(entry.policy)).unwrap_or(self.policies.always_keep_name());
-        let detail = (bears || record == Record::All).then(|| {
-            Detail {
-                policy: Arc::clone(policy),
-                matched: Arc::default(),
-                reason: entry.reason,
-                trigger: Trigger::Late,
-                moment: None,
-                reopened: false,
-                config: Arc::clone(&self.policies.hash),
-                totals: None,
-            }
+        let detail = (bears || record == Record::All).then(|| Detail {
+            policy: Arc::clone(policy),
+            matched: Arc::default(),
+            reason: entry.reason,
+            trigger: Trigger::Late,
+            moment: None,
+            reopened: false,
+            config: Arc::clone(&self.policies.hash),
+            totals: None,
         });
         let on = match record {
             Record::All => On::Every,
@@ -114,17 +112,15 @@ impl<S: Held> Sampler<S> {
             Record::Root => (On::At(0), true),
             Record::All => (On::Every, true),
         };
-        let detail = marks.then(|| {
-            Detail {
-                policy: standing.policy,
-                matched: Arc::default(),
-                reason: Reason::LateKeep,
-                trigger: Trigger::Late,
-                moment: Some(standing.moment),
-                reopened: false,
-                config: Arc::clone(&self.policies.hash),
-                totals: Some(totals),
-            }
+        let detail = marks.then(|| Detail {
+            policy: standing.policy,
+            matched: Arc::default(),
+            reason: Reason::LateKeep,
+            trigger: Trigger::Late,
+            moment: Some(standing.moment),
+            reopened: false,
+            config: Arc::clone(&self.policies.hash),
+            totals: Some(totals),
         });
         let stamp = Stamp { probability: self.late_probability(None), on, detail, late: marks, partial: marks };
         out.pass(span, stamp, true, Some(id));

@@ -8,6 +8,7 @@ use crate::sample::samplers::{Keep, Probabilistic, Sample};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
+use std::sync::LazyLock;
 
 /// A named rule: which traces, and what happens to them.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,39 +95,48 @@ struct DropBlock {
 }
 
 impl Parts {
+    /// The words of an error name no policy: its place tells which, and where a part was left out as wrong itself, this is only a
+    /// consequence.
     fn finish<E: de::Error>(mut self) -> Result<Policy, E> {
         let name = self.name.ok_or_else(|| E::missing_field("name"))?;
         let Some(kind) = self.kind else {
             if let Some((block, _)) = self.blocks.first() {
-                return Err(E::custom(format_args!("policy \"{name}\" has a block {block} and no type")));
+                return Err(E::custom(format_args!("needs a type beside its block {block}")));
             }
-            let sample = self.sample.ok_or_else(|| E::custom(format_args!("policy \"{name}\" has neither sample nor type")))?;
+            let sample = self.sample.ok_or_else(|| E::custom("needs a type, or a sample"))?;
             return Ok(Policy { name, form: Form::Native(self.condition.unwrap_or_default(), sample) });
         };
         if self.condition.is_some() || self.sample.is_some() {
-            return Err(E::custom(format_args!("policy \"{name}\" has a type, and condition or sample as well; use one spelling")));
+            return Err(E::custom("has a type, and condition or sample as well; use one spelling"));
         }
         let block = self.blocks.pop();
         if let Some((other, _)) = block.iter().chain(&self.blocks).find(|(block, _)| *block != kind) {
-            return Err(E::custom(format_args!("policy \"{name}\" is of type {kind}, so a block {other} has no effect")));
+            return Err(E::custom(format_args!("is of type {kind}, so a block {other} has no effect")));
         }
         let form = match block {
             Some((_, form)) => form,
-            None if is_type(&kind) => Form::Condition(
-                Condition::bare(&kind).ok_or_else(|| E::custom(format_args!("policy \"{name}\" of type {kind} needs a block {kind}")))?,
+            None => Form::Condition(
+                Condition::bare(&kind).ok_or_else(|| E::custom(format_args!("needs a block {kind}, as its type is {kind}")))?,
             ),
-            None => return Err(E::custom(format_args!("\"{kind}\" is no type of policy; there are {}", types()))),
         };
         Ok(Policy { name, form })
     }
 }
 
-fn is_type(name: &str) -> bool {
-    Condition::NAMES.contains(&name) || ["probabilistic", "and", "not", "drop"].contains(&name)
-}
+/// What `type` may say.
+static TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| [Condition::NAMES, &["probabilistic", "and", "not", "drop"]].concat());
 
-fn types() -> String {
-    [Condition::NAMES, &["probabilistic", "and", "not", "drop"]].concat().join(", ")
+/// The keys of a policy.
+static KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| [&["name", "condition", "sample", "type"], TYPES.as_slice()].concat());
+
+/// The value of `type`, refused where it stands if there is no such type.
+struct TypeName(String);
+
+impl<'de> Deserialize<'de> for TypeName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TypeName, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if TYPES.contains(&name.as_str()) { Ok(TypeName(name)) } else { Err(de::Error::unknown_variant(&name, &TYPES)) }
+    }
 }
 
 impl<'de> Deserialize<'de> for Policy {
@@ -144,7 +154,7 @@ impl<'de> Deserialize<'de> for Policy {
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "name" => parts.name = Some(map.next_value()?),
-                        "type" => parts.kind = Some(map.next_value()?),
+                        "type" => parts.kind = Some(map.next_value::<TypeName>()?.0),
                         "condition" => parts.condition = Some(map.next_value()?),
                         "sample" => parts.sample = Some(map.next_value()?),
                         "probabilistic" => parts.blocks.push((key, Form::Probabilistic(map.next_value()?))),
@@ -155,10 +165,7 @@ impl<'de> Deserialize<'de> for Policy {
                             Some(condition) => parts.blocks.push((key, Form::Condition(condition))),
                             None => {
                                 map.next_value::<IgnoredAny>()?;
-                                return Err(de::Error::custom(format_args!(
-                                    "unknown field `{key}` of a policy; there are name, condition, sample, type, {}",
-                                    types()
-                                )));
+                                return Err(de::Error::unknown_field(&key, &KEYS));
                             }
                         },
                     }
@@ -231,12 +238,12 @@ and:
     #[test]
     fn contradictory_spellings_are_refused() {
         for (text, part) in [
-            ("{ name: a }", "neither sample nor type"),
+            ("{ name: a }", "needs a type, or a sample"),
             ("{ type: always_sample }", "name"),
             ("{ name: a, type: truncated, sample: { type: keep } }", "one spelling"),
-            ("{ name: a, latency: { threshold_ms: 1 } }", "no type"),
+            ("{ name: a, latency: { threshold_ms: 1 } }", "needs a type"),
             ("{ name: a, type: truncated, latency: { threshold_ms: 1 } }", "no effect"),
-            ("{ name: a, type: rate_limiting }", "no type of policy"),
+            ("{ name: a, type: rate_limiting }", "unknown variant `rate_limiting`"),
             ("{ name: a, type: latency, latency: { threshold: 1 } }", "threshold"),
             ("{ name: a, kind: latency }", "unknown field `kind`"),
         ] {

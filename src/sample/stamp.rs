@@ -4,7 +4,9 @@
 //! is the one that was applied, never lower than the one it came with; where nobody knows the probability there is none.
 
 use crate::otlp::append::{self, Attributes};
-use crate::otlp::span::SpanView;
+use crate::otlp::edit::{self, Edit};
+use crate::otlp::signal::Signal;
+use crate::otlp::span::{self, SpanView};
 use crate::otlp::trace_state::{self, Unusable};
 use crate::sample::config::MissingThreshold;
 use crate::sample::outcome::{Reason, Trigger};
@@ -85,13 +87,31 @@ enum Change {
 }
 
 impl Stamp {
+    /// The span without what a stage before this one wrote of its own decision, where this one is going to write: keys are unique, and
+    /// who lets a trace out last speaks for it. `None` where nothing of that stands on the span.
+    pub fn cleared(&self, index: usize, body: &[u8]) -> Option<Vec<u8>> {
+        let stale: &[&[u8]] = match &self.detail {
+            Some(_) if self.bears(index) => &[b"sampling.", b"trace."],
+            _ if self.late || self.partial => &[b"sampling.late", b"sampling.partial"],
+            _ => return None,
+        };
+        edit::attributes(body, span::attributes_field(Signal::Traces), |pair| {
+            let ours = pair.key.strip_prefix(b"tollgate.");
+            if ours.is_some_and(|key| stale.iter().any(|start| key.starts_with(start))) { Edit::Remove } else { Edit::Keep }
+        })
+    }
+
+    fn bears(&self, index: usize) -> bool {
+        self.on == On::Every || self.on == On::At(index)
+    }
+
     /// Appends what belongs on span number `index` of those that leave together.
     ///
     /// # Errors
     /// Where its tracestate had to be left alone because the new one would be too long. The attributes are written all the same.
     pub fn write(&self, index: usize, span: &SpanView<'_>, out: &mut Vec<u8>) -> Result<(), Unusable> {
         let (threshold, result) = self.write_trace_state(span, out);
-        if let Some(detail) = self.detail.as_ref().filter(|_| self.on == On::Every || self.on == On::At(index)) {
+        if let Some(detail) = self.detail.as_ref().filter(|_| self.bears(index)) {
             self.write_detail(detail, threshold, out);
         } else if self.late || self.partial {
             self.write_marks(&mut Attributes::of_span(out));
@@ -241,6 +261,28 @@ mod tests {
 
     fn at_least(threshold: u64, randomness: u64, missing: MissingThreshold) -> Probability {
         Probability::AtLeast(Threshold::from_bits(threshold), Context { randomness: Some(randomness), missing })
+    }
+
+    #[test]
+    fn the_decision_of_a_stage_before_gives_way_where_this_one_writes_its_own() {
+        let detail = Detail {
+            policy: "all".into(),
+            matched: [].into(),
+            reason: Reason::Policy,
+            trigger: Trigger::Complete,
+            moment: None,
+            reopened: false,
+            config: "0".into(),
+            totals: Some(Totals::default()),
+        };
+        let stamp = Stamp { on: On::At(1), detail: Some(detail), ..Stamp::default() };
+        let mut body = Vec::new();
+        Attributes::of_span(&mut body).str("model", "m");
+        let plain = body.clone();
+        assert_eq!(stamp.cleared(1, &plain), None);
+        stamp.write(1, &SpanView::default(), &mut body).unwrap();
+        assert_eq!(stamp.cleared(1, &body), Some(plain));
+        assert_eq!(stamp.cleared(0, &body), None, "the other spans are left alone");
     }
 
     const HALF: u64 = 1 << 55;

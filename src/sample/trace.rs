@@ -258,6 +258,7 @@ impl Probabilities {
 
 /// Emptied sets of ids, so that a large trace does not begin with an allocation.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is used again")]
 pub(super) struct SpareLinks(Vec<Box<Links>>);
 
 impl SpareLinks {

@@ -73,6 +73,11 @@ impl Charge {
         self.bytes
     }
 
+    /// The account it is taken from.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Grows or shrinks to `bytes`, whatever the limit says.
     pub fn resize(&mut self, bytes: usize) {
         if bytes >= self.bytes {

@@ -64,7 +64,18 @@ fn a_module_uses_only_modules_above_it() {
 
 #[test]
 fn the_deciders_read_no_clock_and_do_no_io() {
-    let forbidden = ["Instant::now", "SystemTime::now", ".await", "async fn", "std::fs", "TcpStream", "UdpSocket", "tokio::", "thread::sleep", "rand::"];
+    let forbidden = [
+        "Instant::now",
+        "SystemTime::now",
+        ".await",
+        "async fn",
+        "std::fs",
+        "TcpStream",
+        "UdpSocket",
+        "tokio::",
+        "thread::sleep",
+        "rand::",
+    ];
     for module in ["enrich", "sample", "redact"] {
         for (path, code) in files(module) {
             for line in code_lines(&code) {

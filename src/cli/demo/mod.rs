@@ -112,7 +112,7 @@ service: {{ admin: {{ endpoint: \"{admin}\" }} }}
 /// Every other story over gRPC, the others over HTTP.
 async fn send(stories: &[Story], grpc: SocketAddr, http: SocketAddr) -> Result<(), Failure> {
     let mut client = TraceServiceClient::connect(format!("http://{grpc}")).await.map_err(Failure::running)?;
-    let web = reqwest::Client::builder().no_proxy().build().map_err(Failure::running)?;
+    let web = crate::cli::local_client(PATIENCE)?;
     for (number, story) in stories.iter().enumerate() {
         for request in &story.requests {
             if number % 2 == 0 {

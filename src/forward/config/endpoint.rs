@@ -129,8 +129,9 @@ impl<'de> Deserialize<'de> for Endpoint {
 }
 
 impl Tls {
-    /// Contradictions between it and the endpoint.
-    pub(crate) fn problems(&self, endpoint: &Endpoint) -> Vec<Problem> {
+    /// Contradictions between it and the endpoint. Where another endpoint of the exporter is reached through TLS (`others`), files and
+    /// names are for that one.
+    pub(crate) fn problems(&self, endpoint: &Endpoint, others: bool) -> Vec<Problem> {
         let mut problems = Vec::new();
         match (endpoint.0.scheme_str(), self.insecure) {
             (Some("https"), Some(true)) => {
@@ -141,7 +142,7 @@ impl Tls {
             }
             _ => {}
         }
-        if !endpoint.is_tls(self) {
+        if !endpoint.is_tls(self) && !others {
             let set = [
                 ("tls.ca_file", self.ca_file.is_some()),
                 ("tls.cert_file", self.cert_file.is_some()),
@@ -215,8 +216,10 @@ mod tests {
 
     #[test]
     fn contradictions_are_named() {
-        let keys =
-            |endpoint: &str, tls: Tls| -> Vec<_> { tls.problems(&Endpoint::parse(endpoint).unwrap()).into_iter().map(|p| p.key).collect() };
+        let keys = |endpoint: &str, tls: Tls| -> Vec<_> {
+            let problems = tls.problems(&Endpoint::parse(endpoint).unwrap(), false);
+            problems.into_iter().map(|p| p.key).collect()
+        };
         let file = || Some(PathBuf::from("x.pem"));
         assert_eq!(keys("https://a", Tls { insecure: Some(true), ..Tls::default() }), ["tls.insecure"]);
         assert_eq!(keys("http://a", Tls { insecure: Some(false), ..Tls::default() }), ["tls.insecure"]);

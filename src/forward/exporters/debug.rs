@@ -24,7 +24,7 @@ const CHIEF: [&str; 7] = [
     "gen_ai.request.model",
     "gen_ai.usage.input_tokens",
     "gen_ai.usage.output_tokens",
-    "tollgate.cost.usd",
+    "tollgate.cost.total_usd",
     "tollgate.truncated",
     "error.type",
     "tollgate.error.class",

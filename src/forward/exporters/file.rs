@@ -5,11 +5,13 @@ use crate::forward::config::Problem;
 use crate::forward::destination::lock;
 use crate::forward::verdict::{Message, Reason, Verdict};
 use crate::otlp::json;
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Settings of `file`.
@@ -24,6 +26,33 @@ pub struct Settings {
 #[derive(Debug)]
 pub(crate) struct Exporter {
     file: Arc<Mutex<File>>,
+}
+
+impl Settings {
+    /// Whether lines could be added, found out without making or changing anything.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let cannot = |why: &dyn Display| vec![Problem::new("path", format!("cannot write to {}: {why}", self.path.display()))];
+        let directory = directory(&self.path);
+        let asked = match self.path.try_exists() {
+            Err(error) => return cannot(&error),
+            Ok(true) if self.path.is_dir() => return cannot(&"it is a directory"),
+            Ok(true) => access(&self.path, Access::WRITE_OK),
+            Ok(false) if !directory.is_dir() => return cannot(&format_args!("{} is not a directory; make it first", directory.display())),
+            Ok(false) => access(directory, Access::WRITE_OK | Access::EXEC_OK),
+        };
+        asked.map_or_else(|error| cannot(&error), |()| Vec::new())
+    }
+
+    /// The path by which two names of one file are known.
+    pub(crate) fn place(&self) -> PathBuf {
+        let whole = self.path.canonicalize().ok();
+        let parent = || Some(directory(&self.path).canonicalize().ok()?.join(self.path.file_name()?));
+        whole.or_else(parent).unwrap_or_else(|| self.path.clone())
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Exporter {
@@ -91,6 +120,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let problem = Exporter::open(&Settings { path: directory.path().to_owned() }).unwrap_err();
         assert!(problem.key == "path" && problem.text.contains("cannot write to"), "{problem:?}");
+    }
+
+    #[test]
+    fn a_path_is_checked_without_making_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let problems = |path: &Path| Settings { path: path.to_owned() }.problems();
+        let (new, old) = (directory.path().join("new.jsonl"), directory.path().join("old.jsonl"));
+        std::fs::write(&old, "{}\n").unwrap();
+        assert_eq!((problems(&new), problems(&old), problems(Path::new("kept.jsonl"))), (vec![], vec![], vec![]));
+        assert!(!new.exists() && std::fs::read_to_string(&old).unwrap() == "{}\n");
+        for wrong in [directory.path().join("none/x.jsonl"), old.join("x.jsonl"), directory.path().to_owned()] {
+            assert_eq!(problems(&wrong).len(), 1, "{}", wrong.display());
+        }
+        assert!(problems(Path::new("/nonexistent/x"))[0].text.contains("/nonexistent is not a directory"));
     }
 
     #[tokio::test]

@@ -55,7 +55,8 @@ impl Settings {
         problems.extend(match self {
             Settings::OtlpGrpc(settings) => settings.problems(),
             Settings::OtlpHttp(settings) => settings.problems(),
-            Settings::Debug(_) | Settings::File(_) => Vec::new(),
+            Settings::File(settings) => settings.problems(),
+            Settings::Debug(_) => Vec::new(),
         });
         problems
     }

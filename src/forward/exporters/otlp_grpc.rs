@@ -65,7 +65,7 @@ impl Settings {
     }
 
     pub(super) fn problems(&self) -> Vec<Problem> {
-        let mut problems = self.tls.problems(&self.endpoint);
+        let mut problems = self.tls.problems(&self.endpoint, false);
         if !self.endpoint.path().is_empty() || self.endpoint.query().is_some() {
             problems.push(Problem::new("endpoint", format!("{}: gRPC has no path; write host and port, or use otlp_http", self.endpoint)));
         }

@@ -79,8 +79,13 @@ impl Settings {
 
     pub(super) fn problems(&self) -> Vec<Problem> {
         let endpoints = [&self.endpoint, &self.traces_endpoint, &self.logs_endpoint, &self.metrics_endpoint];
-        let mut problems: Vec<Problem> = endpoints.into_iter().flatten().flat_map(|endpoint| self.tls.problems(endpoint)).collect();
-        problems.dedup();
+        let any_tls = endpoints.into_iter().flatten().any(|endpoint| endpoint.is_tls(&self.tls));
+        let mut problems: Vec<Problem> = Vec::new();
+        for problem in endpoints.into_iter().flatten().flat_map(|endpoint| self.tls.problems(endpoint, any_tls)) {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
         if endpoints.into_iter().all(Option::is_none) {
             problems.push(Problem::new("endpoint", "is missing; write for example https://backend.example.org"));
         }
@@ -111,7 +116,7 @@ impl Settings {
         let wrong = || Problem::new(key, format!("{endpoint} is not a URL; write for example https://backend.example.org"));
         let mut url: Url = endpoint.url(&self.tls, path).parse().map_err(|_| wrong())?;
         let host = endpoint.host().to_owned();
-        if let Some(name) = &self.tls.server_name {
+        if let (Some(name), "https") = (&self.tls.server_name, url.scheme()) {
             url.set_host(Some(name)).map_err(|_| Problem::new("tls.server_name", "must be a host name"))?;
         }
         Ok(Some(Target { url, host }))
@@ -127,9 +132,8 @@ struct Target {
 /// Sends over pooled connections.
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    client: Client,
-    /// By signal.
-    urls: [Option<Url>; 3],
+    /// By signal. Those of one scheme and host share a client, and with it connections.
+    places: [Option<(Client, Url)>; 3],
     encoding: Encoding,
     headers: Headers,
     compression: Compression,
@@ -138,13 +142,20 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     pub(super) fn new(settings: &Settings) -> Result<Exporter, Problem> {
-        let mut targets = [None, None, None];
+        let mut places = [None, None, None];
+        let mut clients: Vec<(Target, Client)> = Vec::new();
         for signal in Signal::ALL {
-            targets[signal as usize] = settings.url(signal)?;
+            let Some(target) = settings.url(signal)? else { continue };
+            let alike = |other: &Target| other.host == target.host && other.url.scheme() == target.url.scheme();
+            let client = match clients.iter().find(|(other, _)| alike(other)) {
+                Some((_, client)) => client.clone(),
+                None => client(settings, &target)?,
+            };
+            places[signal as usize] = Some((client.clone(), target.url.clone()));
+            clients.push((target, client));
         }
         Ok(Exporter {
-            client: client(settings, targets.iter().flatten().next())?,
-            urls: targets.map(|target| target.map(|target| target.url)),
+            places,
             encoding: settings.encoding,
             headers: settings.headers.clone(),
             compression: settings.compression,
@@ -153,16 +164,16 @@ impl Exporter {
     }
 
     pub(super) fn supports(&self, signal: Signal) -> bool {
-        self.urls[signal as usize].is_some()
+        self.places[signal as usize].is_some()
     }
 
     pub(super) async fn send(&self, batch: &Batch, range: Range<usize>) -> Verdict {
-        let Some(url) = &self.urls[batch.signal() as usize] else { return Verdict::Unsupported };
+        let Some((client, url)) = &self.places[batch.signal() as usize] else { return Verdict::Unsupported };
         let body = match self.body(batch, range).await {
             Ok(body) => body,
             Err(reason) => return Verdict::Failed(reason),
         };
-        let request = self.client.post(url.clone()).headers(self.request_headers()).timeout(self.timeout).body(body);
+        let request = client.post(url.clone()).headers(self.request_headers()).timeout(self.timeout).body(body);
         match request.send().await {
             Ok(response) => self.read(batch.signal(), response).await,
             Err(error) => unreachable_backend(error),
@@ -231,7 +242,8 @@ fn unreachable_backend(error: reqwest::Error) -> Verdict {
     Verdict::Later { reason, hint: None, message: Message::new(&cause.to_string()) }
 }
 
-fn client(settings: &Settings, target: Option<&Target>) -> Result<Client, Problem> {
+/// A client for one scheme and host: with `tls.server_name` a client finds one host only, and without TLS it knows no roots.
+fn client(settings: &Settings, target: &Target) -> Result<Client, Problem> {
     let mut builder = Client::builder()
         .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
         // Neither data nor credentials follow to where a backend points.
@@ -244,19 +256,20 @@ fn client(settings: &Settings, target: Option<&Target>) -> Result<Client, Proble
         .http2_keep_alive_timeout(Duration::from_secs(10))
         .tcp_nodelay(true);
     let wrong = |key: &'static str| move |error: reqwest::Error| Problem::new(key, format!("cannot be used: {}", error.without_url()));
-    if target.is_none_or(|target| target.url.scheme() == "http") {
+    let tls = target.url.scheme() == "https";
+    if !tls {
         // Nothing to verify, so nothing to load: a container without certificates can still speak plain HTTP.
         builder = builder.tls_certs_only([]);
     } else if let Some(pem) = settings.tls.ca()? {
         let certs = reqwest::Certificate::from_pem_bundle(&pem).map_err(wrong("tls.ca_file"))?;
         builder = builder.tls_certs_only(certs);
     }
-    if let Some((mut cert, key)) = settings.tls.identity()? {
+    if let Some((mut cert, key)) = settings.tls.identity()?.filter(|_| tls) {
         cert.push(b'\n');
         cert.extend_from_slice(&key);
         builder = builder.identity(reqwest::Identity::from_pem(&cert).map_err(wrong("tls.cert_file"))?);
     }
-    if let (Some(_), Some(target)) = (&settings.tls.server_name, target) {
+    if tls && settings.tls.server_name.is_some() {
         builder = builder.dns_resolver(RealHost(target.host.clone()));
     }
     builder.build().map_err(wrong("tls"))

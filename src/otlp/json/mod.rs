@@ -25,6 +25,8 @@ mod round_trip;
 #[cfg(test)]
 mod vectors;
 
+pub use read::memory;
+
 use crate::otlp::signal::Signal;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

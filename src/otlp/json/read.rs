@@ -19,12 +19,20 @@ use std::marker::PhantomData;
 /// Values in values: arrays and maps inside one attribute or log body. As for protobuf input.
 const MAX_NESTING: usize = 32;
 
-/// How much larger than the body the structs of its list elements may be. The largest legal ratio that occurs is an
-/// array of nulls, `{}` each: 3 bytes for a value of 40. A list of empty spans would be 100 times its text.
-const MAX_GROWTH: usize = 16;
+/// How many times as large as the body the lists of its structs may be, with the room they have to grow. Recorded requests come to 1.6 at
+/// most, one minimal span for each resource to 5.3, histograms of zeros alone to 6; a list of empty spans would be 100 times its text.
+const MAX_GROWTH: usize = 8;
 
 /// Growth that is never counted, so that no small request is refused.
 const FREE_GROWTH: usize = 64 << 10;
+
+const TOO_DENSE: &str = "fewer empty elements for a request of this size";
+
+/// The most memory that reading `body` bytes and writing them as protobuf takes, besides the body: the lists, what their texts hold, the
+/// output. Neither of the last two is longer than the body.
+pub fn memory(body: usize) -> usize {
+    body.saturating_mul(MAX_GROWTH + 2).saturating_add(FREE_GROWTH)
+}
 
 /// A message, filled field by field.
 pub(super) trait Object: Default {
@@ -53,14 +61,18 @@ pub(super) trait Named {
     fn number(name: &str) -> Option<i32>;
 }
 
-/// Reads one whole document.
-pub(super) fn document<T: Object>(body: &[u8]) -> Result<T, JsonError> {
+/// Reads one whole document. What it is as protobuf may be longer than the text, lists of zeros above all: that is growth too.
+pub(super) fn document<T: Object + prost::Message>(body: &[u8]) -> Result<T, JsonError> {
+    document_within(body, &Context::new(body.len()))
+}
+
+fn document_within<T: Object + prost::Message>(body: &[u8], context: &Context) -> Result<T, JsonError> {
     let text = std::str::from_utf8(body).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
-    let context = Context::new(body.len());
     let mut from = serde_json::Deserializer::from_str(text);
-    let read = T::read(&mut from, &context).and_then(|message| from.end().map(|()| message));
+    let read = T::read(&mut from, context).and_then(|message| from.end().map(|()| message));
     match read {
-        Ok(Some(message)) => Ok(message),
+        Ok(Some(message)) if context.spend(message.encoded_len().saturating_sub(body.len())) => Ok(message),
+        Ok(Some(_)) => Err(JsonError::Field { path: context.path(), expected: TOO_DENSE }),
         Ok(None) => Err(JsonError::Field { path: context.path(), expected: T::EXPECTED }),
         // Only errors of category Data can quote the body.
         Err(error) if error.is_data() => {
@@ -163,9 +175,12 @@ impl Context {
     }
 
     fn grow<E: serde::de::Error>(&self, by: usize) -> Result<(), E> {
-        let left = self.growth_left.get().checked_sub(by);
-        self.growth_left.set(left.ok_or_else(|| self.fail("fewer empty elements for a request of this size"))?);
-        Ok(())
+        if self.spend(by) { Ok(()) } else { Err(self.fail(TOO_DENSE)) }
+    }
+
+    /// Whether so much growth is left; it is used up then.
+    fn spend(&self, by: usize) -> bool {
+        self.growth_left.get().checked_sub(by).map(|left| self.growth_left.set(left)).is_some()
     }
 
     fn path(&self) -> String {
@@ -341,7 +356,7 @@ impl<'de, T: Read + Default> Visitor<'de> for ListVisitor<'_, T> {
         loop {
             let next = elements
                 .next_element_seed(Seed::<T>(context, PhantomData))
-                .and_then(|next| if next.is_some() { context.grow(size_of::<T>()).map(|()| next) } else { Ok(next) })
+                .and_then(|next| if next.is_some() { make_room(&mut list, context).map(|()| next) } else { Ok(next) })
                 .inspect_err(|_| context.came_through(T::EXPECTED, || Segment::Index(list.len())))?;
             match next {
                 Some(element) => list.push(element.unwrap_or_default()),
@@ -349,6 +364,16 @@ impl<'de, T: Read + Default> Visitor<'de> for ListVisitor<'_, T> {
             }
         }
     }
+}
+
+/// Room for one more element, counted before it is taken. A list grows as `Vec` does by itself, from one element on: most have one.
+fn make_room<T, E: serde::de::Error>(list: &mut Vec<T>, context: &Context) -> Result<(), E> {
+    if list.len() == list.capacity() {
+        let more = list.capacity().max(1);
+        context.grow(more.saturating_mul(size_of::<T>()))?;
+        list.reserve_exact(more);
+    }
+    Ok(())
 }
 
 struct TextVisitor;
@@ -399,5 +424,49 @@ impl<'de> Visitor<'de> for Key {
 
     fn visit_str<E>(self, key: &str) -> Result<Cow<'de, str>, E> {
         Ok(Cow::Owned(key.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::json::{from_protobuf, to_protobuf};
+    use crate::otlp::signal::Signal;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use std::path::Path;
+
+    /// How many times as large as the text its lists get.
+    fn growth(text: &[u8]) -> f64 {
+        let context = Context::new(text.len());
+        let before = context.growth_left.get();
+        document_within::<ExportTraceServiceRequest>(text, &context).unwrap();
+        (before - context.growth_left.get()) as f64 / text.len() as f64
+    }
+
+    #[test]
+    fn recorded_requests_stay_far_below_what_lists_may_grow_to() {
+        let (mut read, mut most) = (0, 0.0f64);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/corpus");
+        let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+        for path in folders.flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.contains(".traces.") {
+                let body = std::fs::read(&path).unwrap();
+                let text = if name.ends_with(".json") { body } else { from_protobuf(Signal::Traces, &body).unwrap().into_bytes() };
+                (read, most) = (read + 1, most.max(growth(&text)));
+            }
+        }
+        assert!(read > 300 && most > 0.5 && most < 2.0, "{read} requests, {most} at most");
+    }
+
+    #[test]
+    fn the_densest_requests_that_make_sense_pass_and_denser_ones_do_not() {
+        let span = format!(r#"{{"traceId":"{}","spanId":"{}","name":"a"}}"#, "07".repeat(16), "01".repeat(8));
+        let each = format!(r#"{{"scopeSpans":[{{"spans":[{span}]}}]}},"#);
+        let request = |each: &str| format!(r#"{{"resourceSpans":[{}{{}}]}}"#, each.repeat(32_769));
+        let ratio = growth(request(&each).as_bytes());
+        assert!(ratio < MAX_GROWTH as f64, "{ratio}");
+        let error = to_protobuf(Signal::Traces, request(r#"{"scopeSpans":[{"spans":[{}]}]},"#).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(TOO_DENSE), "{error}");
     }
 }

@@ -152,8 +152,31 @@ async fn what_can_be_accepted_later_says_when_in_whole_seconds() {
     assert_later(post(&server, "/v1/traces").body(spans(7)), "queue").await;
     server.intake.with(|state| state.refusal = None);
     assert_eq!(server.metric(r#"tollgate_receive_spans_total{transport="http",outcome="refused"}"#), 7.0);
-    assert_later(post(&server, "/v1/traces").body(large(2 << 20)), "memory").await;
-    assert_later(post(&server, "/v1/traces").header("content-encoding", "gzip").body(gzip(&large(2 << 20))), "memory").await;
+    let held = server.telemetry.budget.charge(512 << 10);
+    assert_later(post(&server, "/v1/traces").body(large(700 << 10)), "memory").await;
+    assert_later(post(&server, "/v1/traces").header("content-encoding", "gzip").body(gzip(&large(700 << 10))), "memory").await;
+    drop(held);
+    server.assert_well().await;
+    server.assert_no_memory_is_held().await;
+}
+
+#[tokio::test]
+async fn what_would_not_fit_an_empty_memory_is_too_large() {
+    let server = Server::with_memory("", "", "", 1 << 20, Duration::from_secs(1)).await;
+    let unsized_body =
+        futures_util::stream::iter(large(2 << 20).chunks(64 << 10).map(|part| Ok::<_, std::io::Error>(part.to_vec())).collect::<Vec<_>>());
+    let json_post = Client::new().post(server.url("/v1/traces")).header("content-type", "application/json");
+    let requests = [
+        post(&server, "/v1/traces").body(large(2 << 20)),
+        post(&server, "/v1/traces").header("content-encoding", "gzip").body(gzip(&large(2 << 20))),
+        post(&server, "/v1/traces").body(reqwest::Body::wrap_stream(unsized_body)),
+        // Its text alone would fit.
+        json_post.body(json("0101010101010101", 200 << 10)),
+    ];
+    for (number, request) in requests.into_iter().enumerate() {
+        let answer = send(request).await;
+        assert_eq!((answer.status().as_u16(), answer.headers().get("retry-after")), (413, None), "{number}");
+    }
     server.assert_well().await;
     server.assert_no_memory_is_held().await;
 }

@@ -42,12 +42,15 @@ impl Intake for Fake {
         }
         match refusal {
             Some(busy) => Err(busy),
-            None => Ok(self.with(|state| {
-                state.items.push((opened.signal(), opened.len()));
-                if state.keep {
-                    state.kept.push(opened);
-                }
-            })),
+            None => {
+                self.with(|state| {
+                    state.items.push((opened.signal(), opened.len()));
+                    if state.keep {
+                        state.kept.push(opened);
+                    }
+                });
+                Ok(())
+            }
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn luhn(digits: &[u8]) -> bool {
             doubled / 10 + doubled % 10
         })
         .sum();
-    sum % 10 == 0 && digits.len() > 1
+    sum.is_multiple_of(10) && digits.len() > 1
 }
 
 /// The remainder modulo 97 of letters and digits, the first four moved to the end (ISO 13616), separators left out.
@@ -71,7 +71,7 @@ pub(crate) fn mod97(bytes: &[u8]) -> u32 {
 
 /// Whether year, month and day are a day of the calendar.
 pub(crate) fn real_date(year: u32, month: u32, day: u32) -> bool {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let days = match month {
         4 | 6 | 9 | 11 => 30,
         2 => 28 + u32::from(leap),

@@ -223,13 +223,7 @@ impl Dialled {
         }
         match (first, count) {
             // `00` and a country code.
-            (0, 10..=16) if second == 0 => {
-                if self.international(count, 2) {
-                    any
-                } else {
-                    0
-                }
-            }
+            (0, 10..=16) if second == 0 && self.international(count, 2) => any,
             (0, 9..=13) => any,
             // China, and North America with its 1.
             (1, 11) if third_is_mobile(second) || self.number(1, 4) >= 200 => any,

@@ -81,7 +81,7 @@ pub(crate) fn is_placeholder(value: &str, written: Written) -> bool {
     let Some(&first) = bytes.first() else { return true };
     let lower = |word: &&str| value.len() == word.len() && value.eq_ignore_ascii_case(word);
     let starts = |start: &&str| bytes.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()));
-    if WORDS.iter().any(|w| lower(w)) || STARTS.iter().any(|s| starts(s)) {
+    if WORDS.iter().any(lower) || STARTS.iter().any(starts) {
         return true;
     }
     if bytes.iter().all(|&b| b == first)

@@ -20,7 +20,7 @@ const TTL: Ms = 20_000;
 const SPAN_LIMIT: usize = 9;
 const SIZE_LIMIT: usize = 1_000;
 /// 30 %, four digits.
-const THIRTY: u64 = 0xb333_0000_0000_00;
+const THIRTY: u64 = 0x00b3_3300_0000_0000;
 
 fn text(checks: bool) -> String {
     let drop = "  - { name: checks, condition: { all: [{ type: attribute_exists, key: check }] }, sample: { type: drop } }\n";

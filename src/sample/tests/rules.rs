@@ -147,10 +147,10 @@ fn a_key_is_found_on_the_span_before_the_resource_and_there_before_the_scope() {
         |key: &str| format!("policies: [{{ name: a, type: string_attribute, string_attribute: {{ key: {key}, values: [yes] }} }}]");
     let at = |place, value: &'static str| move |span: Fake| span.with(place, |to| to.str("k", value));
     let on_resource = at(Place::Resource, "yes")(span(1, 1, 9));
-    assert_eq!(decides(&policy("k"), &[on_resource.clone()]), "a");
+    assert_eq!(decides(&policy("k"), std::slice::from_ref(&on_resource)), "a");
     assert_eq!(decides(&policy("k"), &[at(Place::Scope, "yes")(span(1, 1, 9))]), "a");
     let hidden = at(Place::Span, "no")(on_resource.clone());
-    assert_eq!(decides(&policy("k"), &[hidden.clone()]), "-");
+    assert_eq!(decides(&policy("k"), std::slice::from_ref(&hidden)), "-");
     assert_eq!(decides(&policy("resource.k"), &[hidden]), "a");
     assert_eq!(decides(&policy("span.k"), &[on_resource]), "-");
 }

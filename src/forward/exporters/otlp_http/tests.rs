@@ -157,6 +157,28 @@ async fn tls_trusts_the_given_authority_alone_and_shows_our_certificate() {
     assert_eq!(fake.requests().len(), 1);
 }
 
+#[tokio::test]
+async fn each_endpoint_is_reached_as_its_own_scheme_and_host_ask() {
+    let plain = Fake::start(|_| Answer::http(200)).await;
+    let server = certificate("backend.example");
+    let secure = Fake::start_with(Some(acceptor(&server, None)), |_| Answer::http(200)).await;
+    let ca = file(&server.0);
+    let tls = format!("tls: {{ca_file: {}, server_name: backend.example}}, timeout: 5s", ca.path().display());
+    let logs_endpoint = format!("logs_endpoint: 'https://localhost:{}/v1/logs'", secure.port);
+    let first = [format!("http://127.0.0.1:{}/v1/traces", plain.port), "https://nowhere.invalid/v1/traces".to_owned()];
+    for (number, first) in first.into_iter().enumerate() {
+        let settings = settings(&format!("{{traces_endpoint: '{first}', {logs_endpoint}, {tls}}}"));
+        assert_eq!(settings.problems(), []);
+        let exporter = Exporter::new(&settings).unwrap();
+        assert_eq!(exporter.send(&whole(logs(1)), 0..1).await, ok(), "{first}");
+        assert_eq!(secure.requests().len(), number + 1);
+        if number == 0 {
+            assert_eq!(send(&exporter).await, ok());
+        }
+    }
+    assert_eq!(plain.requests()[0].path, "/v1/traces");
+}
+
 #[test]
 fn what_cannot_work_is_a_problem_of_the_config() {
     let keys = |yaml: &str| settings(yaml).problems().into_iter().map(|p| p.key).collect::<Vec<_>>();
