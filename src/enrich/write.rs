@@ -145,8 +145,6 @@ fn cost(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Manner<'_>, had_
     let Some(Cost { total, source }) = facts.cost else { return };
     writer.usd(Key::TollgateCostTotalUsd, total);
     match source {
-        // A stage before this one computed it, and said by which price.
-        CostSource::Span { .. } if writer.has(Key::TollgateCostPriceId) => {}
         CostSource::Span { key } => {
             writer.str(Key::TollgateCostSource, "span");
             writer.str(Key::TollgateCostSourceKey, key);

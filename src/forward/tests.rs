@@ -448,7 +448,10 @@ impl std::io::Write for Log {
 impl Log {
     fn capture(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
-        tracing::subscriber::set_default(tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish())
+        let guard = tracing::subscriber::set_default(tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish());
+        // Another test may have come by these lines before anybody listened, and that is remembered.
+        tracing::callsite::rebuild_interest_cache();
+        guard
     }
 
     fn count(&self, text: &str) -> usize {

@@ -112,14 +112,15 @@ fn replay_says_what_it_cannot_read() {
         fs::write(folder.path().join(name), content).expect("it can be written");
         folder.path().join(name)
     };
-    for (path, part) in [
-        (file("broken.jsonl", b"{\"resourceSpans\":[]}\n{\n"), "broken.jsonl:2"),
-        (file("broken.binpb", b"\xff\xff\xff"), "not a valid OTLP request"),
-        (file("notes.txt", b"x"), "notes.txt"),
-        (folder.path().join("nowhere.binpb"), "nowhere.binpb"),
+    // An argument that cannot be used is told from one that can and holds something broken.
+    for (path, part, status) in [
+        (file("broken.jsonl", b"{\"resourceSpans\":[]}\n{\n"), "broken.jsonl:2", 1),
+        (file("broken.binpb", b"\xff\xff\xff"), "not a valid OTLP request", 1),
+        (file("notes.txt", b"x"), "notes.txt", 2),
+        (folder.path().join("nowhere.binpb"), "nowhere.binpb", 2),
     ] {
         let ran = tollgate(["replay", &show(&path)], b"");
-        assert!(ran.status == 1 && ran.err.starts_with("error: ") && ran.err.contains(part), "{ran:?}");
+        assert!(ran.status == status && ran.err.contains(part), "{ran:?}");
         assert!(ran.out.is_empty(), "{ran:?}");
     }
     assert_eq!(tollgate(["replay"], b"").status, 2);
