@@ -4,6 +4,7 @@
 //! without a key, would be a leak that nobody notices.
 
 use crate::redact::Kind;
+use crate::units::ByteSize;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use std::collections::BTreeMap;
@@ -380,21 +381,8 @@ fn nearest(name: &str) -> String {
     }
 }
 
-/// A number of bytes, or a size such as `64MiB`.
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Size {
-        Bytes(u64),
-        Text(String),
-    }
-    let bytes = match Size::deserialize(deserializer)? {
-        Size::Bytes(bytes) => bytes,
-        Size::Text(text) => {
-            text.parse::<bytesize::ByteSize>().map_err(|_| de::Error::custom(format!("\"{text}\" is not a size such as 64MiB")))?.0
-        }
-    };
-    usize::try_from(bytes).map_err(|_| de::Error::custom("the size does not fit this machine"))
+    ByteSize::deserialize(deserializer).map(ByteSize::as_usize)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Spellings follow the Collector's tail sampling where it has the option, so its examples can be pasted.
 
 use crate::sample::policy::Policy;
+use crate::units::{ByteSize, duration};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use std::fmt;
@@ -263,40 +264,8 @@ impl Default for Logs {
     }
 }
 
-/// Durations as people write them: `30s`, `1m 30s`, `500ms`.
-pub(super) mod duration {
-    use serde::de::{Deserialize, Deserializer, Error};
-    use std::time::Duration;
-
-    pub(in crate::sample) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map_err(|_| D::Error::custom(format_args!("\"{text}\" is not a duration such as 30s or 5m")))
-    }
-}
-
-/// A number of bytes, or a text such as `16MiB`.
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Size;
-    impl Visitor<'_> for Size {
-        type Value = u64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number of bytes or a size such as 16MiB")
-        }
-
-        fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<u64, E> {
-            Ok(bytes)
-        }
-
-        fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<u64, E> {
-            u64::try_from(bytes).map_err(|_| E::invalid_value(de::Unexpected::Signed(bytes), &self))
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
-            text.parse::<bytesize::ByteSize>().map(|size| size.as_u64()).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-        }
-    }
-    deserializer.deserialize_any(Size)
+    ByteSize::deserialize(deserializer).map(ByteSize::as_u64)
 }
 
 impl<'de> Deserialize<'de> for AlwaysKeep {

@@ -5,7 +5,7 @@
 
 mod endpoint;
 mod headers;
-mod text;
+mod size;
 
 pub use endpoint::{Endpoint, NotAnEndpoint, Tls};
 pub use headers::Headers;
@@ -107,7 +107,7 @@ pub struct Common {
 pub struct SendingQueue {
     /// Encoded bytes that may wait or be in flight before senders are told to come back later. Default 64 MiB. What was accepted
     /// before may go over it.
-    #[serde(with = "text::size")]
+    #[serde(with = "size")]
     pub size: usize,
     /// Exports in flight at a time, at least 1. Default 4. One at a time cannot follow a fast input.
     pub num_consumers: usize,
@@ -129,10 +129,10 @@ impl Default for SendingQueue {
 pub struct Batching {
     /// The most bytes of a request before compression. Default 4 MiB, which gRPC servers take unless told otherwise. An item that is
     /// larger by itself is sent alone.
-    #[serde(with = "text::size")]
+    #[serde(with = "size")]
     pub max_size: usize,
     /// How long an item waits for company. Default 200 ms; 0s sends at once.
-    #[serde(with = "text::duration")]
+    #[serde(with = "duration")]
     pub flush_after: Duration,
 }
 
@@ -150,15 +150,15 @@ pub struct RetryOnFailure {
     pub enabled: bool,
     /// The first wait. Default 1 s. Each wait is shortened by up to a half, at random, so that stages do not come back together. A hint of
     /// the backend takes its place.
-    #[serde(with = "text::duration")]
+    #[serde(with = "duration")]
     pub initial_interval: Duration,
     /// The longest wait. Default 30 s.
-    #[serde(with = "text::duration")]
+    #[serde(with = "duration")]
     pub max_interval: Duration,
     /// Each wait is so many times the one before, at least 1. Default 1.5.
     pub multiplier: f32,
     /// A batch that could not be delivered for so long is counted as failed. Default 0s: never.
-    #[serde(with = "text::duration")]
+    #[serde(with = "duration")]
     pub max_elapsed_time: Duration,
 }
 
@@ -203,7 +203,7 @@ pub(crate) const fn default_timeout() -> Duration {
     Duration::from_secs(10)
 }
 
-pub(crate) use text::duration;
+pub(crate) use crate::units::duration;
 
 /// A setting that contradicts another one or makes no sense: its key below the exporter, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
