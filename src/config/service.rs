@@ -187,7 +187,12 @@ impl Service {
             let message = "this version keeps what it holds in memory only, and a restart loses it; remove the key to accept that";
             findings.problem("service.state_directory", message);
         }
-        let Some(key) = &self.journal.key else { return };
+        let Some(key) = &self.journal.key else {
+            if self.journal != Journal::default() {
+                findings.warning("service.journal", "has no effect: this version keeps what it holds in memory only");
+            }
+            return;
+        };
         if key.len() < SHORTEST_KEY {
             findings.problem("service.journal.key", format!("shorter than {SHORTEST_KEY} bytes; make one with: openssl rand -base64 32"));
         } else if findings.is_literal("service.journal.key") {

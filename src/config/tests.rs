@@ -825,3 +825,10 @@ fn a_check_says_nothing_about_what_was_left_out() {
     let paths: Vec<String> = found.err().unwrap().iter().map(Problem::path).collect();
     assert_eq!(paths, ["exporters.jaeger", "service.admin", "service.logs.level", "service.journl"]);
 }
+
+#[test]
+fn journal_settings_without_a_journal_are_said_to_do_nothing() {
+    let warnings = |text: &str| yaml(text).unwrap_or_else(|p| panic!("{p}")).warnings.iter().map(|w| w.path()).collect::<Vec<_>>();
+    assert_eq!(warnings("service: { journal: { sync: os } }"), ["service.journal"]);
+    assert!(warnings("service: { journal: { sync: fsync, limit: 20GiB } }").is_empty());
+}

@@ -336,3 +336,36 @@ fn every_recorded_request_mutated_is_refused_exactly_where_prost_refuses_it() {
         }
     }
 }
+
+// ---------------------------------------------------------------- what a sender may invent
+
+/// A request of one resource with `size` bytes in it and `scopes` scopes of one empty span each.
+fn many_scopes(size: usize, scopes: usize) -> Vec<u8> {
+    let put = |number: u32, content: &[u8]| {
+        let mut out = Vec::new();
+        wire::put_bytes(&mut out, number, content);
+        out
+    };
+    let scope = |n: usize| put(2, &[put(3, n.to_string().as_bytes()), put(2, b"")].concat());
+    let resource = [put(3, &vec![b'r'; size])].into_iter().chain((0..scopes).map(scope)).collect::<Vec<_>>().concat();
+    put(1, &resource)
+}
+
+#[test]
+fn a_large_resource_is_not_paid_for_again_by_each_of_its_scopes() {
+    let started = Instant::now();
+    let items = items(Signal::Traces, many_scopes(1 << 20, 20_000)).unwrap();
+    let detached = Item::detach(&items, None);
+    for items in [&items, &detached] {
+        assert!(regrouped(items).len() < 2 << 20);
+    }
+    // Hashed, compared or copied once a scope, the resource alone would be 20 GB of memory to go through.
+    assert!(started.elapsed().as_secs() < 8, "{:?}", started.elapsed());
+}
+
+#[test]
+fn more_scopes_than_any_sender_has_are_refused() {
+    assert!(items(Signal::Traces, many_scopes(0, 65_536)).is_ok());
+    let error = items(Signal::Traces, many_scopes(0, 65_537)).unwrap_err();
+    assert_eq!(error.to_string(), "more than 65536 scopes with items in one request; send smaller ones");
+}
