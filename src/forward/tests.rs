@@ -8,6 +8,7 @@ use crate::forward::exporters::Exporter;
 use crate::forward::verdict::{Message, Verdict};
 use crate::otlp::signal::Signal;
 use crate::telemetry::ledger;
+use crate::telemetry::logs::heard;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -431,38 +432,9 @@ async fn a_panic_in_an_export_costs_its_batch_and_shows() {
     assert!(setup.metric(r#"tollgate_forward_failures_total{destination="a",reason="internal"} 2"#));
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        lock(&self.0).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let guard = tracing::subscriber::set_default(tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish());
-        // Another test may have come by these lines before anybody listened, and that is remembered.
-        tracing::callsite::rebuild_interest_cache();
-        guard
-    }
-
-    fn count(&self, text: &str) -> usize {
-        String::from_utf8_lossy(&lock(&self.0)).lines().filter(|line| line.contains(text)).count()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_one_line_at_its_start_and_one_at_its_end() {
-    let log = Log::default();
-    let _guard = log.capture();
+    let log = heard::listen();
     let scripted = Scripted::new(|number, _| if number < 12 { later(None) } else { delivered() });
     let retry = RetryOnFailure { max_interval: Duration::from_secs(2), ..RetryOnFailure::default() };
     let setup = Setup::new([("a", Common { retry_on_failure: retry, ..Common::default() }, scripted.clone())]);
@@ -478,8 +450,7 @@ async fn an_outage_is_one_line_at_its_start_and_one_at_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn the_line_about_a_culprit_names_its_trace_and_nothing_else_of_it() {
-    let log = Log::default();
-    let _guard = log.capture();
+    let log = heard::listen();
     let setup = Setup::one(&Scripted::new(|_, names| if names.iter().any(|name| name == "s3") { refused() } else { delivered() }));
     setup.enqueue(numbered(10));
     wait(1000).await;

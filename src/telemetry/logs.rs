@@ -90,9 +90,89 @@ pub fn start(config: &Config) -> Result<(), TryInitError> {
     }
 }
 
+/// What the current thread logs, for tests.
+///
+/// One subscriber serves the whole test binary. A subscriber per test will not do: whether anybody listens to a line is remembered for
+/// the process when any thread first comes by it, and the thread of another test may be the first.
+#[cfg(test)]
+pub(crate) mod heard {
+    use std::cell::RefCell;
+    use std::io;
+    use std::sync::Once;
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::filter::dynamic_filter_fn;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    thread_local! {
+        static HEARD: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    }
+
+    /// The lines of this thread since it was made, until it goes.
+    pub(crate) struct Heard(());
+
+    /// Starts listening to this thread.
+    pub(crate) fn listen() -> Heard {
+        static START: Once = Once::new();
+        START.call_once(|| {
+            let ours = dynamic_filter_fn(|metadata, _| {
+                const LIBRARIES: [&str; 6] = ["h2", "hyper", "tonic", "rustls", "reqwest", "tower"];
+                let library = metadata.target().split("::").next().is_some_and(|name| LIBRARIES.iter().any(|of| name.starts_with(of)));
+                !library && HEARD.with_borrow(Option::is_some)
+            });
+            let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Writer).with_filter(ours);
+            tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
+        });
+        HEARD.set(Some(Vec::new()));
+        Heard(())
+    }
+
+    impl Heard {
+        /// All of it.
+        pub(crate) fn text(&self) -> String {
+            HEARD.with_borrow(|heard| String::from_utf8_lossy(heard.as_deref().unwrap_or_default()).into_owned())
+        }
+
+        /// How many lines hold `text`.
+        pub(crate) fn count(&self, text: &str) -> usize {
+            self.text().lines().filter(|line| line.contains(text)).count()
+        }
+    }
+
+    impl Drop for Heard {
+        fn drop(&mut self) {
+            HEARD.set(None);
+        }
+    }
+
+    struct Writer;
+
+    impl io::Write for Writer {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            HEARD.with_borrow_mut(|heard| heard.as_mut().map(|heard| heard.extend_from_slice(line)));
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_another_thread_came_by_first_is_heard() {
+        fn line() {
+            tracing::warn!(target: "telemetry", "came by");
+        }
+        let elsewhere = heard::listen();
+        std::thread::spawn(line).join().unwrap();
+        assert_eq!(elsewhere.count("came by"), 0);
+        line();
+        assert_eq!(elsewhere.count("came by"), 1);
+    }
 
     #[test]
     fn debug_is_about_tollgate_and_not_about_its_libraries() {

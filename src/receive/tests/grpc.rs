@@ -1,6 +1,7 @@
 //! OTLP/gRPC.
 
 use super::*;
+use crate::telemetry::logs::heard;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -241,13 +242,8 @@ async fn a_message_that_arrives_in_one_piece_is_kept_as_it_lies_and_charged() {
 
 #[tokio::test]
 async fn nothing_a_sender_wrote_is_logged() {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let writer = Arc::clone(&log);
-    let subscriber = tracing_subscriber::fmt().with_env_filter("receive=trace").with_writer(move || Log(Arc::clone(&writer))).finish();
-    // One thread runs the server and the clients, so the default of this thread is that of all of them.
-    let _guard = tracing::subscriber::set_default(subscriber);
-    // Another test may have come by these lines before anybody listened, and that is remembered.
-    tracing::callsite::rebuild_interest_cache();
+    // One thread runs the server and the clients.
+    let log = heard::listen();
     let server = Server::with("", "", "auth: { bearer_tokens: [canary-valid] }").await;
     let valid = ("authorization", "Bearer canary-valid");
     export(server.grpc, &[("authorization", "Bearer canary-offered")], b"").await;
@@ -256,22 +252,10 @@ async fn nothing_a_sender_wrote_is_logged() {
     call(server.grpc, TRACES, &[valid, ("grpc-encoding", "canary")], &[framed(1, b"canary")]).await;
     let json = reqwest::Client::new().post(server.url("/v1/traces?canary")).header("content-type", "application/json");
     json.header("authorization", "Bearer canary-valid").body("{\"canary\": canary}").send().await.unwrap();
-    let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     assert!(text.matches("request refused").count() >= 5, "{text}");
     assert!(!text.contains("canary"), "{text}");
     assert!(!server.metrics().contains("canary"));
-}
-
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test]
