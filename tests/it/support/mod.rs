@@ -19,7 +19,7 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything. Only a failing test waits so long; the machine may be busy with something else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until `done`; panics with `what` where it takes too long.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
