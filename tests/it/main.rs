@@ -6,6 +6,7 @@ mod chain;
 mod check;
 mod commands;
 mod corpus;
+mod deploy;
 mod docs;
 mod enrich;
 mod example;
