@@ -149,9 +149,11 @@ fn is_version_key(key: &str) -> bool {
         .any(|end| key.len() >= end.len() && key.get(key.len() - end.len()..).is_some_and(|tail| tail.eq_ignore_ascii_case(end)))
 }
 
-/// One of the words within 40 bytes before.
+/// One of the words within 40 bytes before, in the same sentence.
 fn versions_before(text: &Text<'_>, at: usize) -> bool {
     let head = text.slice(at.saturating_sub(40), at);
+    let ends = |w: &[u8]| matches!(w, [b'.' | b'!' | b'?', b' ' | b'\n', ..] | [b'\n', ..]);
+    let head = head.windows(2).rposition(ends).and_then(|end| head.get(end + 1..)).unwrap_or(head);
     [&b"upgrade"[..], b"version", b"release", b"downgrade", b"updat"]
         .iter()
         .any(|w| head.windows(w.len()).any(|here| here.eq_ignore_ascii_case(w)))
@@ -248,6 +250,8 @@ mod tests {
             ("ip:2001:db8::17", "2001:db8::17"),
             ("IPv4:203.0.113.77 seen", "203.0.113.77"),
             ("(host2:203.0.113.77:8080)", "203.0.113.77"),
+            ("We shipped 3 releases. Login from 8.8.4.4", "8.8.4.4"),
+            ("last release\nlogin from 8.8.4.4", "8.8.4.4"),
         ] {
             assert_eq!(found(text), [(IpAddress, hit)], "{text}");
         }
