@@ -104,11 +104,11 @@ impl Forward {
     }
 
     /// Hands items to every destination. Never waits: what was accepted may go over the limit of a queue.
-    pub fn enqueue(&self, redacted: Redacted) {
+    pub fn enqueue(&self, redacted: Arc<Redacted>) {
         if redacted.is_empty() {
             return;
         }
-        let (items, redacted) = (redacted.len() as u64, Arc::new(redacted));
+        let items = redacted.len() as u64;
         // No export can settle what the ledger was not told of yet, nor a reload retire who is on the list.
         let _books = lock(&self.books);
         let destinations = self.destinations.load();

@@ -123,7 +123,7 @@ impl Setup {
         let redacted = Redacted::unchecked(redacted.signal(), request, keep_class);
         self.telemetry.ledger.accept(redacted.len() as u64);
         self.telemetry.ledger.pass(redacted.len() as u64);
-        self.forward.enqueue(redacted);
+        self.forward.enqueue(Arc::new(redacted));
         self.telemetry.ledger.assert_balanced();
     }
 
@@ -464,7 +464,7 @@ async fn what_nobody_drained_is_counted_as_lost() {
     let Setup { forward, telemetry } = Setup::one(&Scripted::dead());
     telemetry.ledger.accept(2);
     telemetry.ledger.pass(2);
-    forward.enqueue(Arc::into_inner(numbered(2)).unwrap());
+    forward.enqueue(numbered(2));
     wait(1000).await;
     drop(forward);
     wait(10).await;

@@ -1,10 +1,14 @@
 //! The admin server and its routes.
 
+use crate::live::feed::Feed;
+use crate::live::page;
+use crate::live::traces::{self, Wanted};
 use crate::otlp::span::TraceId;
 use crate::receive::Tokens;
 use crate::telemetry::metrics::Metrics;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -77,6 +81,11 @@ impl Status {
         self.0.load(Ordering::Acquire) == SERVING
     }
 
+    /// Whether the end has begun.
+    pub fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Acquire) == DRAINING
+    }
+
     fn as_str(&self) -> &'static str {
         match self.0.load(Ordering::Acquire) {
             SERVING => "serving",
@@ -92,6 +101,8 @@ pub trait Answers: Send + Sync + 'static {
     fn decision(&self, trace: TraceId) -> Option<Value>;
     /// The state of the stage.
     fn status(&self) -> Value;
+    /// The last decided traces.
+    fn feed(&self) -> &Feed;
 }
 
 /// The admin server, bound and not yet serving.
@@ -139,9 +150,12 @@ impl Admin {
             .route("/metrics", get(metrics_text))
             .route("/api/status", get(status_json))
             .route("/api/decisions/{trace_id}", get(decision_json))
+            .route("/api/traces", get(traces_json))
+            .route("/api/traces/{trace_id}", get(trace_json))
             .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), authorise))
             .route("/live", get(|| async { "live\n" }))
             .route("/ready", get(ready))
+            .merge(page::routes())
             .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
             .with_state(shared);
         let (mut shutdown, graceful) = (pin!(shutdown), GracefulShutdown::new());
@@ -192,11 +206,43 @@ async fn status_json<A: Answers>(State(shared): State<Arc<Shared<A>>>) -> Respon
     Json(status).into_response()
 }
 
-async fn decision_json<A: Answers>(State(shared): State<Arc<Shared<A>>>, Path(id): Path<String>) -> Response {
-    let error = |status: StatusCode, message: &str| (status, Json(serde_json::json!({ "error": message }))).into_response();
-    let Some(trace) = TraceId::from_hex(&id) else {
-        return error(StatusCode::BAD_REQUEST, "a trace id is 32 hexadecimal digits, not all zero");
+fn error(status: StatusCode, message: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": message }))).into_response()
+}
+
+const NO_TRACE_ID: &str = "a trace id is 32 hexadecimal digits, not all zero";
+
+async fn traces_json<A: Answers>(
+    State(shared): State<Arc<Shared<A>>>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let wanted = match wanted {
+        Ok(Query(wanted)) => wanted,
+        Err(rejected) => return error(StatusCode::BAD_REQUEST, &rejected.body_text()),
     };
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let feed = shared.answers.feed().clone();
+    if accepts.contains("text/event-stream") {
+        traces::follow(feed, wanted, shared.status.clone())
+    } else {
+        traces::list(feed, wanted).await
+    }
+}
+
+async fn trace_json<A: Answers>(State(shared): State<Arc<Shared<A>>>, Path(id): Path<String>) -> Response {
+    let Some(id) = TraceId::from_hex(&id) else { return error(StatusCode::BAD_REQUEST, NO_TRACE_ID) };
+    match traces::one(shared.answers.feed().clone(), id).await {
+        Ok(Some(trace)) => Json(trace).into_response(),
+        Ok(None) => {
+            error(StatusCode::NOT_FOUND, "nothing of this trace is here: it never came, is still held, or was decided too long ago")
+        }
+        Err(failed) => failed,
+    }
+}
+
+async fn decision_json<A: Answers>(State(shared): State<Arc<Shared<A>>>, Path(id): Path<String>) -> Response {
+    let Some(trace) = TraceId::from_hex(&id) else { return error(StatusCode::BAD_REQUEST, NO_TRACE_ID) };
     match shared.answers.decision(trace) {
         Some(decision) => Json(decision).into_response(),
         None => error(StatusCode::NOT_FOUND, "no decision about this trace is remembered: it never came, is still held, or was forgotten"),
@@ -213,8 +259,8 @@ async fn guard<A: Answers>(State(shared): State<Arc<Shared<A>>>, request: Reques
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers
-        .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'"));
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
     response
 }
 
@@ -242,7 +288,7 @@ mod tests {
     use crate::units::Secret;
     use serde_json::json;
 
-    struct Fixed;
+    struct Fixed(Feed);
 
     impl Answers for Fixed {
         fn decision(&self, trace: TraceId) -> Option<Value> {
@@ -252,12 +298,16 @@ mod tests {
         fn status(&self) -> Value {
             json!({ "shards": 2 })
         }
+
+        fn feed(&self) -> &Feed {
+            &self.0
+        }
     }
 
     async fn start(config: AdminConfig) -> (String, Status) {
         let admin = Admin::bind("127.0.0.1:0").await.unwrap();
         let (address, status) = (admin.address(), Status::default());
-        tokio::spawn(admin.serve(config, Metrics::new(), status.clone(), Arc::new(Fixed), std::future::pending()));
+        tokio::spawn(admin.serve(config, Metrics::new(), status.clone(), Arc::new(Fixed(Feed::new(1 << 20))), std::future::pending()));
         (format!("http://{address}"), status)
     }
 

@@ -4,6 +4,7 @@
 //! lock is held while a span is read, priced or redacted, and the order of arrival is the order of decisions.
 
 use crate::forward::Forward;
+use crate::live::Feed;
 use crate::pipeline::path::{Common, Path, Step};
 use crate::pipeline::plan::Plan;
 use crate::receive::Received;
@@ -13,7 +14,7 @@ use crate::telemetry::ledger::ShardReport;
 use metrics::Counter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tracing::error;
@@ -36,6 +37,7 @@ pub(in crate::pipeline) struct Shared {
     pub(in crate::pipeline) common: Common,
     pub(in crate::pipeline) forward: Arc<Forward>,
     pub(in crate::pipeline) decisions: Decisions,
+    pub(in crate::pipeline) feed: Feed,
     pub(in crate::pipeline) redact_meters: Meters,
     pub(in crate::pipeline) lost_to_panics: Counter,
 }
@@ -119,6 +121,7 @@ impl Shard {
         let pressure = next_level(self.pressure, self.shared.common.telemetry.budget.fill());
         if pressure != Pressure::Normal || pressure != self.pressure {
             self.pressure = pressure;
+            self.shared.feed.give_back();
             self.step(0, |path| path.pressure(pressure, now));
         }
         if self.path.next_deadline().is_some_and(|due| due <= now) {
@@ -128,7 +131,7 @@ impl Shard {
 
     /// Books, metrics and the way out of what a step led to.
     fn finish(&mut self, step: Step) {
-        let Shared { common, forward, decisions, redact_meters, .. } = &*self.shared;
+        let Shared { common, forward, decisions, feed, redact_meters, .. } = &*self.shared;
         common.telemetry.ledger.shard(self.number, step.report);
         decisions.record(&step.decided, Instant::now());
         if let Some(redactor) = self.path.redactor() {
@@ -138,7 +141,9 @@ impl Shard {
             redact_meters.blocked(step.blocked);
             error!(target: "redact", spans = step.blocked, "held back because redacting them failed");
         }
-        for batch in step.batches {
+        let batches: Vec<_> = step.batches.into_iter().map(Arc::new).collect();
+        feed.record(&step.decided, &batches, SystemTime::now());
+        for batch in batches {
             forward.enqueue(batch);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::config::{File, Service};
 use crate::forward::Forward;
-use crate::live::{Admin, AdminConfig, Answers, Status};
+use crate::live::{Admin, AdminConfig, Answers, Feed, Status};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
 use crate::otlp::trace_state::threshold_digits;
@@ -44,6 +44,10 @@ const REFUSE_AT: f64 = 0.95;
 const MAX_ANSWERS: usize = 200_000;
 const ANSWERS_FOR: Duration = Duration::from_secs(3600);
 
+/// The most bytes of kept traces that the page may show, and the part of the memory for traffic that they may take.
+const FEED: usize = 16 << 20;
+const FEED_SHARE: usize = 16;
+
 /// Why the stage did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -66,6 +70,7 @@ pub struct Running {
     entrance: Entrance,
     forward: Arc<Forward>,
     decisions: Decisions,
+    feed: Feed,
     receivers: JoinHandle<()>,
     labels: LabelRules,
     tokens: Tokens,
@@ -102,6 +107,7 @@ impl Running {
         let admin = Admin::bind(&file.service.admin.endpoint.to_string()).await?;
         let forward = Arc::new(Forward::start(&file.exporters, &telemetry)?);
         let decisions = Decisions::new(MAX_ANSWERS, ANSWERS_FOR);
+        let feed = Feed::new(FEED.min(telemetry.budget.limit() / FEED_SHARE));
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         let labels = LabelRules::new(plan.redactor.clone());
         let common = Common { telemetry: telemetry.clone(), enrich: Default::default(), labels: labels.clone(), paths: count };
@@ -109,6 +115,7 @@ impl Running {
             common,
             forward: Arc::clone(&forward),
             decisions: decisions.clone(),
+            feed: feed.clone(),
             redact_meters: redact::Meters::new(&telemetry.metrics),
             lost_to_panics: telemetry.metrics.counter(
                 "tollgate_pipeline_lost_spans_total",
@@ -135,7 +142,13 @@ impl Running {
 
         build_info(&telemetry);
         let (stop_receiving, stop_admin, status) = (CancellationToken::new(), CancellationToken::new(), Status::default());
-        let answers = Arc::new(StageAnswers { telemetry: telemetry.clone(), decisions: decisions.clone(), addresses, shards: count });
+        let answers = Arc::new(StageAnswers {
+            telemetry: telemetry.clone(),
+            decisions: decisions.clone(),
+            feed: feed.clone(),
+            addresses,
+            shards: count,
+        });
         let (metrics, admin_status, stop) = (telemetry.metrics.clone(), status.clone(), stop_admin.clone());
         let admin_config = admin_config(file);
         let admin_tokens = admin_config.tokens.clone();
@@ -152,6 +165,7 @@ impl Running {
             entrance,
             forward,
             decisions,
+            feed,
             receivers,
             labels,
             tokens,
@@ -203,6 +217,8 @@ impl Running {
         for key in takes_a_restart(service, &file.service) {
             warn!(target: "config", "{key} has changed: that takes a restart");
         }
+        // What the page shows is what the rules in force let through.
+        self.feed.give_back();
         self.telemetry.budget.set_limit(machine::memory_limit(file.service.memory.limit));
         for orders in self.entrance.orders.iter() {
             // A shard that is gone has nothing to reload.
@@ -236,6 +252,7 @@ impl Running {
             let pending = self.telemetry.ledger.books().pending();
             warn!(target: "pipeline", pending, "the shutdown timeout came before everything was decided: what is undecided is lost");
         }
+        self.feed.give_back();
         self.forward.drain(deadline.saturating_duration_since(Instant::now()).max(delivery)).await;
         let books = self.telemetry.ledger.books();
         // An item that was handed to the destinations may be lost there: "forwarded" alone would read as if all had arrived.
@@ -334,7 +351,7 @@ impl Intake for Entrance {
             self.telemetry.ledger.accept(items);
             self.telemetry.ledger.pass(items);
             if let Some(batch) = redact::pass_metrics(opened.whole(), &self.telemetry.budget) {
-                self.forward.enqueue(batch);
+                self.forward.enqueue(Arc::new(batch));
             }
             return Ok(());
         }
@@ -355,6 +372,7 @@ impl Intake for Entrance {
 struct StageAnswers {
     telemetry: Telemetry,
     decisions: Decisions,
+    feed: Feed,
     addresses: Addresses,
     shards: usize,
 }
@@ -376,6 +394,10 @@ impl Answers for StageAnswers {
             "threshold": answer.threshold.map(threshold_digits),
             "seconds_ago": answer.at.elapsed().as_secs(),
         }))
+    }
+
+    fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     fn status(&self) -> Value {

@@ -16,6 +16,7 @@ mod lifecycle;
 mod map;
 mod otlp;
 mod outage;
+mod page;
 mod passthrough;
 mod reload;
 mod sampling;

@@ -127,7 +127,6 @@ mod tests {
     use crate::forward::batch::tests::{names, numbered};
     use crate::forward::{Config, Forward};
     use crate::telemetry::Telemetry;
-    use std::sync::Arc;
     use std::time::Duration;
     use tonic::Status;
 
@@ -155,7 +154,7 @@ mod tests {
         let forward = Forward::start(&config, &telemetry).unwrap();
         telemetry.ledger.accept(20);
         telemetry.ledger.pass(20);
-        forward.enqueue(Arc::into_inner(numbered(20)).unwrap());
+        forward.enqueue(numbered(20));
         assert_eq!(forward.drain(Duration::from_secs(30)).await, 0);
         telemetry.ledger.assert_balanced();
         let books = telemetry.ledger.books();
