@@ -408,8 +408,10 @@ impl Packer {
 
 /// Splits places by shard, which is asked for by number of the place.
 pub fn split(places: &[Place], shards: usize, mut shard_of: impl FnMut(usize) -> usize) -> Vec<Vec<Place>> {
-    let mut parts = vec![Vec::new(); shards.max(1)];
-    let last = parts.len() - 1;
+    // Traces spread evenly, give or take; a list that grows is copied several times.
+    let (shards, all) = (shards.max(1), places.len());
+    let mut parts: Vec<Vec<Place>> = std::iter::repeat_with(|| Vec::with_capacity(all / shards + all / 8 + 4)).take(shards).collect();
+    let last = shards - 1;
     for (number, &place) in places.iter().enumerate() {
         parts[shard_of(number).min(last)].push(place);
     }
