@@ -5,6 +5,7 @@
 //! request and thirty-two bytes of index.
 
 use crate::otlp::head::{Head, Heads, Shared};
+use crate::otlp::schema::{Levels, Message};
 use crate::otlp::signal::Signal;
 use crate::otlp::wire::{Field, Fields, Malformed, Value};
 use crate::telemetry::memory::{Budget, Charge};
@@ -40,35 +41,53 @@ pub struct Request {
 }
 
 impl Request {
-    /// Finds every item of `bytes`, a request of `signal`.
+    /// Finds every item of `bytes`, a request of `signal`, and checks what stands around them.
     ///
-    /// Only the levels around the items are read; `schema::validate` checks the rest. The charge, which should cover the capacity
-    /// of the buffer, is kept as long as any item is.
+    /// The charge, which should cover the capacity of the buffer, is kept as long as any item is.
     ///
     /// # Errors
-    /// Where one of those levels is not a protobuf message, or the request cannot be addressed by 32 bits.
-    pub fn scan(signal: Signal, bytes: Bytes, mut charge: Option<Charge>) -> Result<(Request, Vec<Place>), Malformed> {
+    /// Where something around the items is not what it should be, or the request cannot be addressed by 32 bits.
+    pub fn scan(signal: Signal, bytes: Bytes, charge: Option<Charge>) -> Result<(Request, Vec<Place>), Malformed> {
+        Request::scan_with(signal, bytes, charge, |_| Ok(true))
+    }
+
+    /// The same in one walk with the check of the items: `take` refuses the request, or says whether the item is taken.
+    ///
+    /// # Errors
+    /// As [`Request::scan`], and what `take` says.
+    pub fn scan_with(
+        signal: Signal,
+        bytes: Bytes,
+        mut charge: Option<Charge>,
+        mut take: impl FnMut(&[u8]) -> Result<bool, Malformed>,
+    ) -> Result<(Request, Vec<Place>), Malformed> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Malformed::Size);
         }
-        // Room for items of half a KiB, which is what small ones take: the list lives no longer than the request is being taken in.
-        let (mut heads, mut places) = (Vec::new(), Vec::with_capacity(bytes.len() / 512 + 8));
-        let request_rest = Shared::new(rest(&bytes, &bytes, 1)?);
+        let levels = Levels::of(signal);
+        let (mut heads, mut places) = (Vec::new(), Vec::with_capacity(places_for(&bytes)));
+        let request_rest = Shared::new(rest(&bytes, &bytes, 1, levels.request)?);
         each(&bytes, 1, |resource| {
-            let resource_rest = Shared::new(rest(&bytes, resource, 2)?);
+            let resource_rest = Shared::new(rest(&bytes, resource, 2, levels.resource)?);
             each(resource, 2, |scope| {
                 let (first, head) = (places.len(), heads.len() as u32);
-                // Items and what stands between them in one walk: each item is a step to memory nobody has touched yet.
+                // Items, their check and what stands between them in one walk: each item is a step to memory nobody has touched yet.
                 let (mut fields, mut runs) = (Fields::new(scope), Runs::default());
                 while let Some(field) = fields.try_next()? {
                     match field.value {
                         Value::Len(item) if field.number == 2 => {
+                            if !take(item)? {
+                                continue;
+                            }
                             if places.len() >= MAX_ITEMS {
                                 return Err(Malformed::TooMany("items", MAX_ITEMS));
                             }
                             places.push(Place { at: offset(&bytes, item), len: item.len() as u32, head });
                         }
-                        _ => runs.add(scope, field.start, field.end),
+                        _ => {
+                            levels.scope.check_field(&field, 0)?;
+                            runs.add(scope, field.start, field.end);
+                        }
                     }
                 }
                 if places.len() > first {
@@ -97,6 +116,11 @@ impl Request {
     }
 }
 
+/// How many items to make room for: half a KiB is what small ones take, and the lists live no longer than the request is being taken in.
+pub fn places_for(request: &[u8]) -> usize {
+    request.len() / 512 + 8
+}
+
 /// Position of `part`, a slice of `whole`, in it.
 fn offset(whole: &[u8], part: &[u8]) -> u32 {
     (part.as_ptr() as usize - whole.as_ptr() as usize) as u32
@@ -115,11 +139,12 @@ fn each<'a>(message: &'a [u8], number: u32, mut f: impl FnMut(&'a [u8]) -> Resul
     Ok(())
 }
 
-/// Every field of `message` except the length-delimited `number`, in order: a slice where they stand together, else a copy.
-fn rest(whole: &Bytes, message: &[u8], number: u32) -> Result<Bytes, Malformed> {
+/// Every field of `message` except the length-delimited `number`, checked and in order: a slice where they stand together, else a copy.
+fn rest(whole: &Bytes, message: &[u8], number: u32, level: &'static Message) -> Result<Bytes, Malformed> {
     let (mut fields, mut runs) = (Fields::new(message), Runs::default());
     while let Some(field) = fields.try_next()? {
         if field.number != number || !matches!(field.value, Value::Len(_)) {
+            level.check_field(&field, 0)?;
             runs.add(message, field.start, field.end);
         }
     }
@@ -383,8 +408,10 @@ impl Packer {
 
 /// Splits places by shard, which is asked for by number of the place.
 pub fn split(places: &[Place], shards: usize, mut shard_of: impl FnMut(usize) -> usize) -> Vec<Vec<Place>> {
-    let mut parts = vec![Vec::new(); shards.max(1)];
-    let last = parts.len() - 1;
+    // Traces spread evenly, give or take; a list that grows is copied several times.
+    let (shards, all) = (shards.max(1), places.len());
+    let mut parts: Vec<Vec<Place>> = std::iter::repeat_with(|| Vec::with_capacity(all / shards + all / 8 + 4)).take(shards).collect();
+    let last = shards - 1;
     for (number, &place) in places.iter().enumerate() {
         parts[shard_of(number).min(last)].push(place);
     }

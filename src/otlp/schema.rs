@@ -4,10 +4,14 @@
 //! UTF-8. So what prost would refuse is refused at the door, where the sender still owns it: wrong lengths, wrong
 //! wire types of known fields, strings that are not UTF-8, values nested too deep. Unknown fields pass.
 //!
+//! This is the check by table, which knows every message. Spans go through [`strict`](crate::otlp::strict), which knows what spans nearly always
+//! look like and comes here for everything else.
+//!
 //! Source: `opentelemetry/proto/**.proto` 1.10.
 
 use crate::otlp::signal::Signal;
-use crate::otlp::wire::{FieldName, Fields, Malformed, Value};
+use crate::otlp::text::{is_ascii, is_utf8};
+use crate::otlp::wire::{Field, FieldName, Fields, Malformed, Value};
 
 /// Values inside values (arrays, key-value lists) nest at most this deep. Real traffic stays below ten; 32 leaves every later
 /// walk (redaction, JSON) a stack it cannot exhaust, and is below prost's own 100.
@@ -35,7 +39,7 @@ enum Kind {
 }
 
 /// A message type: its fields by number.
-struct Message {
+pub(crate) struct Message {
     name: &'static str,
     fields: [Kind; 17],
 }
@@ -90,6 +94,7 @@ static SPAN: Message = message(
 static SCOPE_SPANS: Message = message("ScopeSpans", [(1, Msg(&SCOPE)), (2, Msg(&SPAN)), (3, Text)]);
 static RESOURCE_SPANS: Message = message("ResourceSpans", [(1, Msg(&RESOURCE)), (2, Msg(&SCOPE_SPANS)), (3, Text)]);
 static TRACES: Message = message("ExportTraceServiceRequest", [(1, Msg(&RESOURCE_SPANS))]);
+static TRACE_LEVELS: Levels = Levels { request: &TRACES, resource: &RESOURCE_SPANS, scope: &SCOPE_SPANS, item: &SPAN };
 
 static LOG_RECORD: Message = message(
     "LogRecord",
@@ -110,6 +115,7 @@ static LOG_RECORD: Message = message(
 static SCOPE_LOGS: Message = message("ScopeLogs", [(1, Msg(&SCOPE)), (2, Msg(&LOG_RECORD)), (3, Text)]);
 static RESOURCE_LOGS: Message = message("ResourceLogs", [(1, Msg(&RESOURCE)), (2, Msg(&SCOPE_LOGS)), (3, Text)]);
 static LOGS: Message = message("ExportLogsServiceRequest", [(1, Msg(&RESOURCE_LOGS))]);
+static LOG_LEVELS: Levels = Levels { request: &LOGS, resource: &RESOURCE_LOGS, scope: &SCOPE_LOGS, item: &LOG_RECORD };
 
 static EXEMPLAR: Message = message("Exemplar", [(2, Fixed64), (3, Fixed64), (4, Bytes), (5, Bytes), (6, Fixed64), (7, Pair)]);
 static NUMBER_POINT: Message =
@@ -176,25 +182,59 @@ static SCOPE_METRICS: Message = message("ScopeMetrics", [(1, Msg(&SCOPE)), (2, M
 static RESOURCE_METRICS: Message = message("ResourceMetrics", [(1, Msg(&RESOURCE)), (2, Msg(&SCOPE_METRICS)), (3, Text)]);
 static METRICS: Message = message("ExportMetricsServiceRequest", [(1, Msg(&RESOURCE_METRICS))]);
 
+static METRIC_LEVELS: Levels = Levels { request: &METRICS, resource: &RESOURCE_METRICS, scope: &SCOPE_METRICS, item: &METRIC };
+
+/// The message types of a request, from the outside in. Fields 1, 2 and 2 of the first three hold the next one.
+pub(crate) struct Levels {
+    pub(crate) request: &'static Message,
+    pub(crate) resource: &'static Message,
+    pub(crate) scope: &'static Message,
+    pub(crate) item: &'static Message,
+}
+
+impl Levels {
+    /// Those of a request of `signal`.
+    pub(crate) const fn of(signal: Signal) -> &'static Levels {
+        match signal {
+            Signal::Traces => &TRACE_LEVELS,
+            Signal::Logs => &LOG_LEVELS,
+            Signal::Metrics => &METRIC_LEVELS,
+        }
+    }
+}
+
+/// Checks an encoded item of `signal`.
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_item(signal: Signal, item: &[u8]) -> Result<(), Malformed> {
+    Levels::of(signal).item.check(item, 0)
+}
+
 /// Checks a whole request of `signal`.
 ///
 /// # Errors
 /// The first thing that is wrong with it. Such a request must not be retried: OTLP `INVALID_ARGUMENT`, HTTP 400.
 pub fn validate(signal: Signal, request: &[u8]) -> Result<(), Malformed> {
-    let message = match signal {
-        Signal::Traces => &TRACES,
-        Signal::Logs => &LOGS,
-        Signal::Metrics => &METRICS,
-    };
-    check(message, request, 0)
+    Levels::of(signal).request.check(request, 0)
 }
 
-// Recursion is bounded: message types form a tree of at most ten levels, except AnyValue, which `depth` counts.
-fn check(message: &'static Message, bytes: &[u8], depth: u32) -> Result<(), Malformed> {
-    let mut fields = Fields::new(bytes);
-    while let Some(field) = fields.try_next()? {
-        let kind = message.fields.get(field.number as usize).copied().unwrap_or(Unknown);
-        let name = || FieldName { message: message.name, number: field.number };
+impl Message {
+    /// Checks an encoded message that stands `depth` values inside values.
+    // Recursion is bounded: message types form a tree of at most ten levels, except AnyValue, which `depth` counts.
+    pub(crate) fn check(&'static self, bytes: &[u8], depth: u32) -> Result<(), Malformed> {
+        let mut fields = Fields::new(bytes);
+        while let Some(field) = fields.try_next()? {
+            self.check_field(&field, depth)?;
+        }
+        Ok(())
+    }
+
+    /// Checks one field of such a message.
+    #[inline]
+    pub(crate) fn check_field(&'static self, field: &Field<'_>, depth: u32) -> Result<(), Malformed> {
+        let kind = self.fields.get(field.number as usize).copied().unwrap_or(Unknown);
+        let name = || FieldName { message: self.name, number: field.number };
         match (kind, field.value) {
             (Text, Value::Len(text)) => {
                 if !is_utf8(text) {
@@ -202,13 +242,13 @@ fn check(message: &'static Message, bytes: &[u8], depth: u32) -> Result<(), Malf
                 }
             }
             (Pair, Value::Len(content)) => check_pair(content, depth)?,
-            (Msg(inner), Value::Len(content)) => check(inner, content, depth)?,
+            (Msg(inner), Value::Len(content)) => inner.check(content, depth)?,
             (Any, Value::Len(content)) => check_any(content, depth)?,
             (Nested(inner), Value::Len(content)) => {
                 if depth >= MAX_DEPTH {
                     return Err(Malformed::Depth(MAX_DEPTH));
                 }
-                check(inner, content, depth + 1)?;
+                inner.check(content, depth + 1)?;
             }
             (Varints, Value::Len(packed)) => check_packed_varints(packed)?,
             (Fixed64s, Value::Len(packed)) if packed.len() % 8 != 0 => return Err(Malformed::Truncated),
@@ -219,53 +259,32 @@ fn check(message: &'static Message, bytes: &[u8], depth: u32) -> Result<(), Malf
             | (Bytes | Fixed64s, Value::Len(_)) => {}
             _ => return Err(Malformed::WireType(name())),
         }
+        Ok(())
     }
-    Ok(())
 }
 
-/// A short key, a value, nothing else; whatever looks otherwise goes the long way.
+/// Checks a `KeyValue`: a short key, a value, nothing else; whatever looks otherwise goes the long way.
 #[inline]
-fn check_pair(pair: &[u8], depth: u32) -> Result<(), Malformed> {
+pub(crate) fn check_pair(pair: &[u8], depth: u32) -> Result<(), Malformed> {
     if let [0x0a, length @ 0..0x80, rest @ ..] = pair
         && let Some((key, [0x12, length @ 0..0x80, value @ ..])) = rest.split_at_checked(usize::from(*length))
         && value.len() == usize::from(*length)
-        && is_utf8(key)
+        && is_ascii(key)
     {
         return check_any(value, depth);
     }
-    check(&KEY_VALUE, pair, depth)
+    KEY_VALUE.check(pair, depth)
 }
 
-/// A short string, and nothing else.
+/// Checks an `AnyValue`: a short string, a number, nothing else; whatever looks otherwise goes the long way.
 #[inline]
 fn check_any(value: &[u8], depth: u32) -> Result<(), Malformed> {
-    if let [0x0a, length @ 0..0x80, text @ ..] = value
-        && text.len() == usize::from(*length)
-        && is_utf8(text)
-    {
-        return Ok(());
+    match value {
+        [0x0a, length @ 0..0x80, text @ ..] if text.len() == usize::from(*length) && is_ascii(text) => Ok(()),
+        // A bool or an int of up to 14 bits, a double.
+        [0x10 | 0x18, 0..0x80] | [0x18, 0x80..=0xff, 0..0x80] | [0x21, _, _, _, _, _, _, _, _] => Ok(()),
+        _ => ANY_VALUE.check(value, depth),
     }
-    check(&ANY_VALUE, value, depth)
-}
-
-/// Short ASCII, which is nearly every key and most values, is cheaper to see than to decode.
-#[inline]
-fn is_utf8(text: &[u8]) -> bool {
-    (text.len() < 64 && is_ascii(text)) || std::str::from_utf8(text).is_ok()
-}
-
-/// As `<[u8]>::is_ascii`, which is a call and a choice of methods: more than a short text takes.
-#[inline]
-fn is_ascii(text: &[u8]) -> bool {
-    let mut all = 0u64;
-    if let Some(last) = text.last_chunk::<8>() {
-        // The last eight bytes overlap what the loop has seen, rather than being looked at one by one.
-        all = u64::from_le_bytes(*last);
-        text.as_chunks::<8>().0.iter().for_each(|chunk| all |= u64::from_le_bytes(*chunk));
-    } else {
-        text.iter().for_each(|byte| all |= u64::from(*byte));
-    }
-    all & 0x8080_8080_8080_8080 == 0
 }
 
 fn check_packed_varints(packed: &[u8]) -> Result<(), Malformed> {

@@ -3,11 +3,11 @@
 //! [`open`] is the only way to get one, so whatever stands behind the receivers never sees bytes that nobody checked.
 
 use crate::otlp::head::Head;
-use crate::otlp::request::{Draft, Place, Request, split};
-use crate::otlp::schema;
+use crate::otlp::request::{Draft, Place, Request, places_for, split};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, TraceId};
 use crate::otlp::wire::Malformed;
+use crate::otlp::{schema, strict};
 use crate::telemetry::memory::Charge;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -38,20 +38,22 @@ pub struct Opened {
 /// # Errors
 /// Where it is not a valid request of that signal; it must not be sent again.
 pub fn open(signal: Signal, body: Bytes, charge: Option<Charge>, arrival: Instant) -> Result<Opened, Malformed> {
-    schema::validate(signal, &body)?;
-    let (request, mut places) = Request::scan(signal, body, charge)?;
-    let (all, mut traces) = (places.len(), Vec::new());
+    let (mut traces, mut rejected) = (Vec::new(), 0);
     if signal == Signal::Traces {
-        traces.reserve_exact(all);
-        places.retain(|&place| {
-            let view = span::view(request.item(place));
-            if !view.bad_ids {
-                traces.push(view.trace_id);
-            }
-            !view.bad_ids
-        });
+        traces.reserve(places_for(&body));
     }
-    let rejected = (all - places.len()) as u64;
+    let (request, places) = Request::scan_with(signal, body, charge, |item| {
+        if signal != Signal::Traces {
+            return schema::validate_item(signal, item).map(|()| true);
+        }
+        let ids = strict::span(item)?;
+        if ids.bad {
+            rejected += 1;
+            return Ok(false);
+        }
+        traces.push(ids.trace_id);
+        Ok(true)
+    })?;
     Ok(Opened { request: Arc::new(request), places, traces, arrival, rejected })
 }
 

@@ -17,7 +17,7 @@ use tollgate::otlp::regroup::{self, Outgoing};
 use tollgate::otlp::request::{Draft, Item, Request};
 use tollgate::otlp::signal::Signal;
 use tollgate::otlp::span::{Any, StatusCode};
-use tollgate::otlp::{schema, span as view, wire};
+use tollgate::otlp::{schema, span as view, strict, wire};
 use tollgate::receive;
 
 // ---------------------------------------------------------------- generated requests
@@ -99,8 +99,15 @@ fn any_request() -> impl Strategy<Value = ExportTraceServiceRequest> {
 // ---------------------------------------------------------------- both ways
 
 fn items(signal: Signal, body: Vec<u8>) -> Result<Vec<Item>, wire::Malformed> {
-    schema::validate(signal, &body)?;
-    let (request, places) = Request::scan(signal, Bytes::from(body), None)?;
+    let by_table = schema::validate(signal, &body);
+    let check = |item: &[u8]| match signal {
+        Signal::Traces => strict::span(item).map(|_| true),
+        _ => schema::validate_item(signal, item).map(|()| true),
+    };
+    let cut = Request::scan_with(signal, Bytes::from(body), None, check);
+    // One walk that checks and cuts refuses what the check by table refuses, and nothing else.
+    assert_eq!(cut.as_ref().err().is_some(), by_table.is_err(), "{:?}, by table {by_table:?}", cut.as_ref().err());
+    let (request, places) = cut?;
     Ok(Draft::new(Arc::new(request), places).append(None, |_, _, _| ()).into_iter().map(|(item, ())| item).collect())
 }
 
