@@ -234,11 +234,7 @@ fn see<'a>(
         present: attributes.keys(),
         other_counts: matches!(family, Some(Family::Langfuse | Family::Mlflow | Family::OpenInference))
             || attributes.has_any(&OTHER_COUNTS),
-        oddities: Oddities {
-            invalid,
-            conflicts: fields::conflicts(attributes, memory),
-            unknown_reasons: ending.reasons.unknown(),
-        },
+        oddities: Oddities { invalid, conflicts: fields::conflicts(attributes, memory), unknown_reasons: ending.reasons.unknown() },
         provider,
     })
 }
@@ -287,8 +283,8 @@ fn claim(
         let has_sum = kind != Kind::None && (summed || tokens::Shape::of(attributes).any);
         return if has_sum { Claimed::Container } else { Claimed::Nothing };
     }
-    let remote = kind == Kind::Agent && view.kind == CLIENT
-        || settings.config.price_orphan_aggregates && matches!(kind, Kind::Agent | Kind::Chain);
+    let remote =
+        kind == Kind::Agent && view.kind == CLIENT || settings.config.price_orphan_aggregates && matches!(kind, Kind::Agent | Kind::Chain);
     if remote && classify::has_model(attributes) { Claimed::RemoteAgent } else { Claimed::Container }
 }
 

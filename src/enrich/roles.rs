@@ -521,7 +521,7 @@ mod tests {
             let span = SpanId::new(&n.to_be_bytes()).unwrap();
             roles.remember(trace, span, Mark { owned: true, ..Mark::default() });
             roles.expire(now);
-            answers.claim(n << 40, trace, span);
+            answers.claim(n.wrapping_mul(0x9E37_79B9_7F4A_7C15), trace, span);
         }
         assert!(roles.marks.len() <= MAX_MARKS && roles.order.len() == roles.marks.len());
         let remembered: usize = responses.parts.iter().map(|part| part.lock().unwrap().owners.len()).sum();

@@ -16,8 +16,8 @@ use crate::units::Usd;
 pub(crate) fn llm<'l>(look: &'l Look<'_>, verdict: &Verdict) -> LlmFacts<'l> {
     let role = verdict.role;
     let owner = role == Some(Role::Owner);
-    let counted = look.kind.is_priced() && !verdict.again && !verdict.wraps && matches!(role, Some(Role::Owner) | None)
-        || owner && !verdict.again;
+    let counted =
+        look.kind.is_priced() && !verdict.again && !verdict.wraps && matches!(role, Some(Role::Owner) | None) || owner && !verdict.again;
     let (cost, skip_reason) = cost(look, role);
     LlmFacts {
         kind: look.kind,

@@ -67,12 +67,15 @@ fn gen_ai(attributes: &Attributes<'_, '_>, source: &Source<'_>, provider: Option
         Dialect::Adk
     } else if attributes.has(Key::SigilAny) {
         Dialect::Sigil
-    } else if attributes.has_any(&const { Keys::of(&[Key::LogfireAny, Key::LogfireSpanType, Key::ModelRequestParameters, Key::PydanticAny]) }) {
+    } else if attributes
+        .has_any(&const { Keys::of(&[Key::LogfireAny, Key::LogfireSpanType, Key::ModelRequestParameters, Key::PydanticAny]) })
+    {
         Dialect::PydanticAi
     } else if attributes.has(Key::HiddenParams) {
         Dialect::Litellm
-    } else if attributes.has_any(&const { Keys::of(&[Key::LlmRequestType, Key::PromptPart, Key::CompletionPart, Key::TraceloopAny, Key::TraceloopEntityName]) })
-    {
+    } else if attributes.has_any(
+        &const { Keys::of(&[Key::LlmRequestType, Key::PromptPart, Key::CompletionPart, Key::TraceloopAny, Key::TraceloopEntityName]) },
+    ) {
         traceloop(source, provider)
     } else if attributes.has_any(&const { Keys::of(&[Key::GenAiLatencyMs, Key::GenAiResponseStopReason]) }) {
         Dialect::FlatA

@@ -42,8 +42,7 @@ fn a_library_reads_its_own_family_first() {
 #[test]
 fn a_text_of_counts_is_read_by_its_members() {
     let (family, dialect, raw) =
-        tokens("", "anthropic", &[("langfuse.observation.usage_details", r#"{"input":5,"output":9,"input_cached_tokens":7}"#)])
-            .unwrap();
+        tokens("", "anthropic", &[("langfuse.observation.usage_details", r#"{"input":5,"output":9,"input_cached_tokens":7}"#)]).unwrap();
     assert_eq!((family, dialect, raw.input, raw.cache_read), (Family::Langfuse, Dialect::LangfuseBuckets, Some(5), Some(7)));
     let object = r#"{"prompt_tokens":2304,"completion_tokens":14,"prompt_tokens_details":{"cached_tokens":2048}}"#;
     let (_, dialect, raw) = tokens("", "openai", &[("langfuse.observation.usage_details", object)]).unwrap();
@@ -58,7 +57,8 @@ fn lifetimes_of_writes_come_from_the_providers_own_object() {
     let usage = r#"{"input_tokens":1,"cache_creation":{"ephemeral_5m_input_tokens":30,"ephemeral_1h_input_tokens":70}}"#;
     let raw = tokens("logfire.anthropic", "anthropic", &[("gen_ai.usage.input_tokens", "101"), ("gen_ai.usage.raw", usage)]).unwrap().2;
     assert_eq!((raw.cache_write_5m, raw.cache_write_1h, raw.input), (Some(30), Some(70), Some(101)));
-    let metadata = r#"{"bedrock":{"usage":{"cacheWriteInputTokens":9,"cacheDetails":[{"ttl":"1h","inputTokens":4},{"ttl":"5m","inputTokens":5}]}}}"#;
+    let metadata =
+        r#"{"bedrock":{"usage":{"cacheWriteInputTokens":9,"cacheDetails":[{"ttl":"1h","inputTokens":4},{"ttl":"5m","inputTokens":5}]}}}"#;
     let raw = tokens("ai", "aws.bedrock", &[("ai.usage.inputTokens", "1"), ("ai.response.providerMetadata", metadata)]).unwrap().2;
     assert_eq!((raw.cache_write, raw.cache_write_5m, raw.cache_write_1h), (Some(9), Some(5), Some(4)));
 }
@@ -78,10 +78,7 @@ fn what_a_vocabulary_means_follows_from_who_wrote_it() {
         tokens(scope, provider, &all).unwrap().1
     };
     assert_eq!(dialect("opentelemetry.instrumentation.botocore.bedrock-runtime", "aws.bedrock", &[]), Dialect::OtelBotocore);
-    assert_eq!(
-        dialect("opentelemetry.instrumentation.bedrock", "aws.bedrock", &[("llm.request.type", "chat")]),
-        Dialect::TraceloopBedrock
-    );
+    assert_eq!(dialect("opentelemetry.instrumentation.bedrock", "aws.bedrock", &[("llm.request.type", "chat")]), Dialect::TraceloopBedrock);
     assert_eq!(dialect("opentelemetry.instrumentation.anthropic", "anthropic", &[("gen_ai.operation.name", "chat")]), Dialect::Semconv);
     assert_eq!(dialect("opentelemetry.instrumentation.anthropic", "anthropic", &[("llm.request.type", "chat")]), Dialect::Traceloop);
     assert_eq!(dialect("", "anthropic", &[("gen_ai.usage.cost", "1"), ("gen_ai.sdk.version", "1")]), Dialect::Openlit);
