@@ -1,8 +1,11 @@
 //! One shard of the stage without sockets and without a clock: what a request costs between them.
 
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate::config::load_text;
+use tollgate::enrich::price::PriceTable;
+use tollgate::enrich::{Enrich, EnrichConfig};
 use tollgate::otlp::regroup::{self, GRPC_PREFIX, Outgoing};
 use tollgate::otlp::signal::Signal;
 use tollgate::pipeline::{Common, LabelRules, Path, Plan, Step};
@@ -56,6 +59,17 @@ impl Shard {
         let batches = arrived.batches.iter().chain(&decided.batches);
         batches.fold((0, 0), |(spans, bytes), batch| (spans + batch.len() as u64, bytes + encode(batch).len() as u64))
     }
+}
+
+/// Enrichment with the default config.
+pub fn enrich() -> Enrich {
+    Enrich::new(
+        &EnrichConfig::default(),
+        PriceTable::bundled(),
+        &Telemetry::new(usize::MAX),
+        &Default::default(),
+        Arc::new(|name| name.into()),
+    )
 }
 
 /// The door: validated and cut into items.

@@ -18,7 +18,7 @@ use shard::{Shard, processors};
 use std::cell::{LazyCell, RefCell};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use template::Template;
 use tollgate::enrich::Scanner;
 use tollgate::otlp::append::Attributes;
@@ -106,8 +106,19 @@ fn wire(c: &mut Criterion<CpuTime>) {
         let kept: Vec<&Item> = items.iter().step_by(10).collect();
         group.bench_function("regroup", |b| b.iter(|| encode(black_box(&kept))));
 
-        // Behind the door: enrichment (which scans), insert, decision, the copy of a tenth, regrouping.
+        // All that enrichment does on arrival, its walk included: the rule is 60 % of the scan beyond it.
         let template = Template::new(kind);
+        let (mut enrich, mut rng, began, mut passed) = (shard::enrich(), Rng(5), Instant::now(), Duration::ZERO);
+        group.bench_function("enrich", |b| {
+            let arrive = |received| {
+                // Time goes on, so that what is remembered of traces is forgotten at some point, as it is in the program.
+                passed += Duration::from_millis(5);
+                enrich.apply(received, began + passed, &mut ())
+            };
+            b.iter_batched(|| shard::open(template.fresh(&mut rng)), arrive, BatchSize::PerIteration);
+        });
+
+        // Behind the door: enrichment (which scans), insert, decision, the copy of a tenth, regrouping.
         for (name, processors) in [
             ("shard_keep10", processors(10, 0, false)),
             ("shard_keep10_hold", processors(10, 128, false)),

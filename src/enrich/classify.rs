@@ -8,6 +8,7 @@ use crate::enrich::json;
 use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
 use crate::enrich::scan::Attributes;
+use crate::enrich::sets::{Keys, List};
 use crate::enrich::source::{Library, Source};
 use crate::enrich::tokens;
 use crate::otlp::span::SpanView;
@@ -18,7 +19,7 @@ const SERVER: u64 = 2;
 pub(crate) const CLIENT: u64 = 3;
 
 /// Keys that name a model.
-pub(crate) const MODEL_KEYS: &[Key] = &[
+const MODEL_KEYS: List = List::of(&[
     Key::GenAiRequestModel,
     Key::GenAiResponseModel,
     Key::LlmRequestModelName,
@@ -35,10 +36,10 @@ pub(crate) const MODEL_KEYS: &[Key] = &[
     Key::LangsmithMetadataLsModelName,
     Key::LlmModel,
     Key::Model,
-];
+]);
 
 /// Keys that show a call went on: how it ended, how long it took, what was asked.
-const SIGNS_OF_A_CALL: &[Key] = &[
+const SIGNS_OF_A_CALL: Keys = Keys::of(&[
     Key::GenAiResponseFinishReasons,
     Key::GenAiResponseFinishReason,
     Key::GenAiResponseStopReason,
@@ -61,14 +62,38 @@ const SIGNS_OF_A_CALL: &[Key] = &[
     Key::GenAiLatencyMs,
     Key::LlmLatencyMs,
     Key::LatencyAny,
-];
+]);
 
 /// Keys of an agent's progress.
-const AGENT_KEYS: &[Key] =
-    &[Key::AgentTask, Key::AgentGoal, Key::AgentStep, Key::AgentStepNumber, Key::AgentTotalSteps, Key::AgentMaxSteps, Key::AgentName];
+const AGENT_KEYS: Keys = Keys::of(&[
+    Key::AgentTask,
+    Key::AgentGoal,
+    Key::AgentStep,
+    Key::AgentStepNumber,
+    Key::AgentTotalSteps,
+    Key::AgentMaxSteps,
+    Key::AgentName,
+]);
+
+/// Keys of a tool at work.
+const TOOL_KEYS: Keys = Keys::of(&[Key::GenAiToolName, Key::GenAiToolCallId]);
+
+/// Keys of a request over HTTP.
+const WEB_KEYS: Keys = Keys::of(&[
+    Key::HttpRequestMethod,
+    Key::HttpMethod,
+    Key::HttpRoute,
+    Key::HttpTarget,
+    Key::UrlPath,
+    Key::UrlFull,
+    Key::HttpUrl,
+    Key::HttpScheme,
+    Key::HttpResponseStatusCode,
+    Key::HttpStatusCode,
+]);
 
 /// Decides what a span is.
-pub(crate) fn classify(attributes: &Attributes<'_>, view: &SpanView<'_>, source: &Source<'_>, of_models: bool) -> Kind {
+pub(crate) fn classify(attributes: &Attributes<'_, '_>, view: &SpanView<'_>, source: &Source<'_>, of_models: bool) -> Kind {
     if source.library == Library::Litellm && view.name == b"raw_gen_ai_request" {
         return Kind::Raw;
     }
@@ -79,7 +104,7 @@ pub(crate) fn classify(attributes: &Attributes<'_>, view: &SpanView<'_>, source:
 }
 
 /// Rules 1 to 10: somebody says it.
-fn said(attributes: &Attributes<'_>, source: &Source<'_>) -> Option<Kind> {
+fn said(attributes: &Attributes<'_, '_>, source: &Source<'_>) -> Option<Kind> {
     let word = |key: Key, meaning: fn(&str) -> Option<Kind>| attributes.name(key).and_then(|text| lower(text, meaning));
     word(Key::LangfuseObservationType, langfuse)
         .or_else(|| word(Key::OpeninferenceSpanKind, openinference))
@@ -106,37 +131,26 @@ fn said(attributes: &Attributes<'_>, source: &Source<'_>) -> Option<Kind> {
 }
 
 /// Rules 11 to 13: its attributes show it.
-fn by_shape(attributes: &Attributes<'_>, view: &SpanView<'_>) -> Option<Kind> {
+fn by_shape(attributes: &Attributes<'_, '_>, view: &SpanView<'_>) -> Option<Kind> {
     let model = has_model(attributes);
-    if attributes.has_any(&[Key::GenAiToolName, Key::GenAiToolCallId]) || attributes.has(Key::ToolName) && !model {
+    if attributes.has_any(&TOOL_KEYS) || attributes.has(Key::ToolName) && !model {
         return Some(Kind::Tool);
     }
-    if attributes.has_any(AGENT_KEYS) && !model {
+    if attributes.has_any(&AGENT_KEYS) && !model {
         return Some(Kind::Agent);
     }
     if !model {
         return None;
     }
     // A proxy copies the attributes of a request to the span of its own server.
-    let web = [
-        Key::HttpRequestMethod,
-        Key::HttpMethod,
-        Key::HttpRoute,
-        Key::HttpTarget,
-        Key::UrlPath,
-        Key::UrlFull,
-        Key::HttpUrl,
-        Key::HttpScheme,
-    ];
-    let web = attributes.has_any(&web) || attributes.has_any(&[Key::HttpResponseStatusCode, Key::HttpStatusCode]);
-    if view.kind == SERVER && web {
+    if view.kind == SERVER && attributes.has_any(&WEB_KEYS) {
         return None;
     }
     let tokens = tokens::Shape::of(attributes);
     if tokens.input && !tokens.output && names_an_embedding(attributes) {
         return Some(Kind::Embedding);
     }
-    (tokens.any || attributes.has_any(SIGNS_OF_A_CALL)).then_some(Kind::Llm)
+    (tokens.any || attributes.has_any(&SIGNS_OF_A_CALL)).then_some(Kind::Llm)
 }
 
 /// Rule 14: OpenLIT leaves a failed call without any attribute; its name is all there is.
@@ -152,15 +166,15 @@ fn by_name(view: &SpanView<'_>, source: &Source<'_>) -> Kind {
 }
 
 /// Whether a key names a model.
-pub(crate) fn has_model(attributes: &Attributes<'_>) -> bool {
-    attributes.first_name(MODEL_KEYS).is_some()
+pub(crate) fn has_model(attributes: &Attributes<'_, '_>) -> bool {
+    attributes.first_name(&MODEL_KEYS).is_some()
         || attributes
             .json(Key::LlmInvocationParameters)
             .is_some_and(|text| ["model", "model_name", "modelId"].iter().any(|member| json::name(text, member).is_some()))
 }
 
-fn names_an_embedding(attributes: &Attributes<'_>) -> bool {
-    attributes.first_name(MODEL_KEYS).is_some_and(|(_, model)| model.to_ascii_lowercase().contains("embed"))
+fn names_an_embedding(attributes: &Attributes<'_, '_>) -> bool {
+    attributes.first_name(&MODEL_KEYS).is_some_and(|(_, model)| model.to_ascii_lowercase().contains("embed"))
 }
 
 /// Looks a word up in lower case. Longer than 48 letters no kind is.

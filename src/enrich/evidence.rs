@@ -1,27 +1,52 @@
 //! What a span says about a failure, gathered from its attributes and its exception events.
 
 use crate::enrich::errors::{Evidence, GrpcCode};
-use crate::enrich::finish::Reasons;
+use crate::enrich::finish::{Finish, Reasons};
 use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
 use crate::enrich::scan::{Attributes, plain};
+use crate::enrich::sets::Keys;
 use crate::otlp::span::{Any, SpanView, StatusCode};
 use std::borrow::Cow;
 
+/// Keys that say of a span of any kind that it failed.
+pub(crate) const FAILURES: Keys = Keys::of(&[Key::ErrorType, Key::ErrorHttpStatus]);
+
+/// Every key that may say that a span failed, or speak of it.
+const SIGNS: Keys = FAILURES.and(Keys::of(&[
+    Key::LangfuseObservationLevel,
+    Key::GenAiResponseStatus,
+    Key::ToolSuccess,
+    Key::HttpResponseStatusCode,
+    Key::HttpStatusCode,
+    Key::ExceptionType,
+    Key::ErrorClass,
+    Key::GenAiFrameworkErrorClass,
+    Key::ErrorCode,
+]));
+
 /// Whether a span that belongs to no vocabulary can be an error; a first look that costs nothing.
-pub(crate) fn may_fail(attributes: &Attributes<'_>, view: &SpanView<'_>) -> bool {
-    view.status == StatusCode::Error || attributes.has_any(&[Key::ErrorType, Key::ErrorHttpStatus])
+pub(crate) fn may_fail(attributes: &Attributes<'_, '_>, view: &SpanView<'_>) -> bool {
+    view.status == StatusCode::Error || attributes.has_any(&FAILURES)
+}
+
+/// Whether nothing on a span says that anything went wrong. Most spans are like that, and their evidence need not be gathered.
+pub(crate) fn is_quiet(attributes: &Attributes<'_, '_>, view: &SpanView<'_>, finish: Reasons) -> bool {
+    view.status != StatusCode::Error && !attributes.has_any(&SIGNS) && !attributes.has_events() && finish.worst() != Some(Finish::Error)
 }
 
 /// Gathers the evidence of one span. `finish` and `has_output` are what was found out about its answer.
 pub(crate) fn gather<'a>(
-    attributes: &Attributes<'a>,
+    attributes: &Attributes<'_, 'a>,
     view: &SpanView<'a>,
     kind: Kind,
     provider: Option<&'a str>,
     finish: Reasons,
     has_output: bool,
 ) -> Evidence<'a> {
+    if is_quiet(attributes, view, finish) {
+        return Evidence { genai: kind != Kind::None, priced: kind.is_priced(), has_output, finish, provider, ..Evidence::default() };
+    }
     let status = |key: Key| status(attributes.any(key));
     let name = |key: Key| attributes.name(key);
     let is = |key: Key, value: &str| name(key).is_some_and(|text| text.eq_ignore_ascii_case(value));
@@ -70,7 +95,7 @@ pub(crate) fn gather<'a>(
 }
 
 /// A list of one value or a value: an HTTP header arrives as an array.
-fn retry_flag(attributes: &Attributes<'_>, key: Key) -> Option<bool> {
+fn retry_flag(attributes: &Attributes<'_, '_>, key: Key) -> Option<bool> {
     attributes.flag(key).or_else(|| attributes.any(key).elements().next()?.as_str().and_then(crate::enrich::number::flag))
 }
 
@@ -92,7 +117,7 @@ fn code<'a>(value: Any<'a>) -> Option<Cow<'a, str>> {
     }
 }
 
-fn grpc(attributes: &Attributes<'_>) -> Option<GrpcCode> {
+fn grpc(attributes: &Attributes<'_, '_>) -> Option<GrpcCode> {
     let of = |value: Any<'_>| match value {
         Any::Int(n) => GrpcCode::from_number(n),
         Any::Str(text) => {

@@ -8,6 +8,7 @@ use crate::enrich::finish::{Finish, Reasons};
 use crate::enrich::json;
 use crate::enrich::keys::Key;
 use crate::enrich::scan::Attributes;
+use crate::enrich::sets::{Keys, List};
 use crate::otlp::span::Any;
 
 /// What is known about the end of an answer.
@@ -41,28 +42,47 @@ impl Cut {
 }
 
 /// Keys that hold one reason, for one choice.
-const SINGLE: [&[Key]; 3] = [
-    &[Key::GenAiResponseFinishReason, Key::GenAiResponseStopReason, Key::GenAiFinishReason, Key::GenAiFinishReasonFlat],
-    &[Key::AiResponseFinishReason, Key::AiFinishReason, Key::AnthropicMessageStopReason],
-    &[Key::LlmFinishReason, Key::LlmResponseFinishReason, Key::LlmResponseStopReason, Key::LlmStopReason],
-];
+const SINGLE: List = List::of(&[
+    Key::GenAiResponseFinishReason,
+    Key::GenAiResponseStopReason,
+    Key::GenAiFinishReason,
+    Key::GenAiFinishReasonFlat,
+    Key::AiResponseFinishReason,
+    Key::AiFinishReason,
+    Key::AnthropicMessageStopReason,
+    Key::LlmFinishReason,
+    Key::LlmResponseFinishReason,
+    Key::LlmResponseStopReason,
+    Key::LlmStopReason,
+]);
 
 /// Keys that may hold a whole answer.
 const ANSWERS: [Key; 5] =
     [Key::LangfuseObservationOutput, Key::OutputValue, Key::MlflowSpanOutputs, Key::ResponseData, Key::GenAiCompletion];
 
+/// Every key that may tell how an answer ended.
+const ENDS: Keys = SINGLE.set.and(Keys::of(&ANSWERS)).and(Keys::of(&[
+    Key::GenAiResponseFinishReasons,
+    Key::CompletionFinishReason,
+    Key::GenAiOutputMessages,
+    Key::GenAiResponseStatus,
+    Key::LangfuseObservationMetadataFinishReason,
+    Key::LangfuseObservationMetadataStopReason,
+]));
+
 /// Reads the finish reasons of a span, from the places that count most down.
-pub(crate) fn reasons(attributes: &Attributes<'_>) -> Reasons {
+pub(crate) fn reasons(attributes: &Attributes<'_, '_>) -> Reasons {
     let mut reasons = Reasons::default();
+    if !attributes.has_any(&ENDS) && !attributes.has_events() {
+        return reasons;
+    }
     add(&mut reasons, attributes.any(Key::GenAiResponseFinishReasons));
     if !reasons.is_empty() {
         return reasons;
     }
-    for keys in SINGLE {
-        for key in keys {
-            if reasons.is_empty() {
-                add(&mut reasons, attributes.any(*key));
-            }
+    for key in attributes.present(&SINGLE) {
+        if reasons.is_empty() {
+            add(&mut reasons, attributes.any(key));
         }
     }
     let single = !reasons.is_empty();
@@ -111,7 +131,7 @@ pub(crate) fn reasons(attributes: &Attributes<'_>) -> Reasons {
 }
 
 /// Whether the span shows more than one choice.
-fn several_choices(attributes: &Attributes<'_>) -> bool {
+fn several_choices(attributes: &Attributes<'_, '_>) -> bool {
     if attributes.count(Key::GenAiRequestChoiceCount).is_some_and(|n| n > 1) || attributes.all(Key::CompletionFinishReason).nth(1).is_some()
     {
         return true;
@@ -166,7 +186,7 @@ fn member(reasons: &mut Reasons, message: Any<'_>) {
 }
 
 /// `gen_ai.choice` events: an attribute, a structured body, or JSON in one.
-fn events(reasons: &mut Reasons, attributes: &Attributes<'_>) {
+fn events(reasons: &mut Reasons, attributes: &Attributes<'_, '_>) {
     for event in attributes.events().filter(|event| event.name == b"gen_ai.choice") {
         for attribute in event.attributes() {
             match (attribute.key, attribute.any()) {
@@ -180,7 +200,7 @@ fn events(reasons: &mut Reasons, attributes: &Attributes<'_>) {
 }
 
 /// Pieces of a streamed answer, kept as events; the last ones say how it ended.
-fn chunks(reasons: &mut Reasons, attributes: &Attributes<'_>) {
+fn chunks(reasons: &mut Reasons, attributes: &Attributes<'_, '_>) {
     // The end of a stream stands in its last few pieces: a usage report or two may follow it.
     for event in attributes.events().rev().take(8) {
         for attribute in event.attributes() {
@@ -199,13 +219,14 @@ fn chunks(reasons: &mut Reasons, attributes: &Attributes<'_>) {
 }
 
 /// Whether the provider says that the response is not whole.
-fn incomplete(attributes: &Attributes<'_>) -> bool {
+fn incomplete(attributes: &Attributes<'_, '_>) -> bool {
     attributes.name(Key::GenAiResponseStatus).is_some_and(|status| status.eq_ignore_ascii_case("incomplete"))
 }
 
 /// Whether some of an answer is on the span.
-fn has_text(attributes: &Attributes<'_>) -> bool {
-    attributes.has_any(&[Key::CompletionPart, Key::OutputMessagePart])
+fn has_text(attributes: &Attributes<'_, '_>) -> bool {
+    attributes.has(Key::CompletionPart)
+        || attributes.has(Key::OutputMessagePart)
         || [Key::GenAiOutputMessages].into_iter().chain(ANSWERS).any(|key| match attributes.any(key) {
             Any::Str(text) => !matches!(text.trim(), "" | "null" | "[]" | "{}" | "\"\""),
             value => value.elements().next().is_some() || value.entries().next().is_some(),
@@ -213,7 +234,7 @@ fn has_text(attributes: &Attributes<'_>) -> bool {
 }
 
 /// Decides whether the answer was cut off. `reached` tells whether the output is as long as the limit that was asked for.
-pub(crate) fn ending(attributes: &Attributes<'_>, mut reasons: Reasons, evidence: &Evidence<'_>, reached: bool) -> Ending {
+pub(crate) fn ending(attributes: &Attributes<'_, '_>, mut reasons: Reasons, evidence: &Evidence<'_>, reached: bool) -> Ending {
     let cut_short = || evidence.is_out_of_tokens() && (evidence.has_output || has_text(attributes));
     let exception = evidence.finish_of_exception().or_else(|| cut_short().then_some(Finish::Length));
     if reasons.is_empty()

@@ -1,8 +1,9 @@
 //! What a call used, what it cost, how it failed.
 //!
-//! One walk over each span notes the values that matter; nine spans out of ten are done after it. A call is then read in
-//! three passes over its batch: what each span is and has, whose usage counts (children before parents, whatever order they
-//! arrived in), and last the price and the attributes that are added.
+//! On arrival every span is looked at once ([`look`]); most are done after the walk over their fields. Then it is decided whose usage
+//! counts, children before parents ([`owners`]), and every span gets the facts that the stages behind this one ask ([`ruling`]).
+//! Attributes are written when a span leaves ([`release`]): most spans are dropped, and of the others it is known by then which
+//! traces they belong to.
 
 pub mod call;
 pub mod config;
@@ -24,8 +25,15 @@ mod fields;
 mod finishes;
 mod json;
 mod keys;
+mod look;
+mod note;
+mod owners;
 mod profiles;
+mod release;
+mod ruling;
 mod scan;
+mod sets;
+mod settings;
 mod source;
 mod tokens;
 mod write;
@@ -33,6 +41,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use batch::Writing;
 pub use call::{Cost, CostSource, LlmFacts, Skip};
 pub use config::EnrichConfig;
 pub use facts::SpanFacts;
@@ -47,16 +56,23 @@ use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, StatusCode};
 use crate::receive::Received;
 use crate::telemetry::Telemetry;
-use batch::Batch;
+use batch::{Batch, Circumstances};
 use meters::{Meters, Names};
 use price::PriceTable;
+use release::Release;
 use roles::{Responses, Roles};
+use settings::{Generations, Settings};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Whether only spans of model calls, agents and their tools carry this attribute.
 pub(crate) fn is_of_models(key: &[u8]) -> bool {
     keys::Key::find(key).is_some_and(keys::Key::is_of_models)
+}
+
+/// Whether enrichment may add an attribute of this key to a span.
+pub fn may_add(key: &[u8]) -> bool {
+    keys::Key::find(key).is_some_and(|key| key.is_of_models() || key == keys::Key::ErrorType)
 }
 
 /// What the shards of one stage have in common. Cheap to clone; all clones are one.
@@ -80,20 +96,19 @@ impl Observer for () {
 /// Enrichment of one shard.
 #[derive(Debug)]
 pub struct Enrich {
-    settings: Settings,
+    settings: Generations,
+    writing: Writing,
     telemetry: Telemetry,
     shared: Shared,
     meters: Meters,
+    /// What was counted of open traces.
     roles: Roles,
+    /// What was written on traces that left by other roles than were counted.
+    left: Roles,
     batch: Batch,
+    batches: u64,
+    release: Release,
     extra: Vec<u8>,
-}
-
-/// What a reload changes.
-#[derive(Debug)]
-struct Settings {
-    config: EnrichConfig,
-    prices: Arc<PriceTable>,
 }
 
 impl Enrich {
@@ -102,27 +117,36 @@ impl Enrich {
         let meters = Meters::new(&telemetry.metrics, Arc::clone(&shared.names), filter);
         show_layers(&prices, telemetry);
         Enrich {
-            settings: Settings { config: config.clone(), prices },
+            settings: Generations::new(Settings { config: config.clone(), prices }),
+            writing: Writing::default(),
             telemetry: telemetry.clone(),
             shared: shared.clone(),
             meters,
             roles: Roles::default(),
+            left: Roles::default(),
             batch: Batch::default(),
+            batches: 0,
+            release: Release::default(),
             extra: Vec::new(),
         }
     }
 
-    /// Goes on with other settings and prices. What is known about open traces stays.
+    /// Goes on with other settings and prices. What is known about open traces stays, and what came before leaves by the old ones.
     pub fn reload(&mut self, config: &EnrichConfig, prices: Arc<PriceTable>) {
         show_layers(&prices, &self.telemetry);
-        self.settings = Settings { config: config.clone(), prices };
+        self.settings.replace(Settings { config: config.clone(), prices });
     }
 
-    /// Reads, prices and counts every item, and adds what was found out about it.
+    /// From now on writes attributes then.
+    pub fn write(&mut self, writing: Writing) {
+        self.writing = writing;
+    }
+
+    /// Reads, prices and counts every item.
     pub fn apply(&mut self, received: Received, now: Instant, observer: &mut dyn Observer) -> Enriched {
         let (arrival, signal) = (received.arrival(), received.signal());
         let draft = received.into_draft();
-        let items = if signal == Signal::Traces && self.settings.config.enabled {
+        let items = if signal == Signal::Traces && self.settings.current().config.enabled {
             self.spans(draft, now, observer)
         } else {
             let look = |_: &Head, item: &[u8], _: &mut Vec<u8>| {
@@ -136,14 +160,40 @@ impl Enrich {
     }
 
     fn spans(&mut self, draft: Draft, now: Instant, observer: &mut dyn Observer) -> Appended<SpanFacts> {
-        let Enrich { settings, telemetry, shared, meters, roles, batch, extra } = self;
-        batch.look(&draft, settings, shared);
-        batch.decide(roles, &shared.responses, now, meters);
+        let Enrich { settings, writing, telemetry, shared, meters, roles, left, batch, batches, extra, .. } = self;
+        *batches += 1;
+        let with = Circumstances {
+            settings: settings.current(),
+            generation: settings.number(),
+            batch: *batches,
+            writing: *writing,
+            responses: &shared.responses,
+            now,
+        };
+        batch.take_in(&draft, &with, roles, left, meters, observer);
         let mut at = 0;
-        draft.append_in(extra, Some(&telemetry.budget), |head, item, out| {
+        draft.append_in(extra, Some(&telemetry.budget), |_, _, out| {
+            let (facts, added) = batch.span(at);
             at += 1;
-            batch.finish(at - 1, head, item, settings, meters, out, observer)
+            out.extend_from_slice(added);
+            facts
         })
+    }
+
+    /// Writes to `out` what belongs behind the item at a place of a list that leaves together, the items of one trace. To be called for
+    /// each of them, from the first on.
+    pub fn complete(&mut self, items: &[Item], at: usize, out: &mut Vec<u8>) {
+        let Enrich { settings, shared, left, release, .. } = self;
+        let Some(item) = items.get(at) else { return };
+        if at == 0 {
+            release.begin(items, settings, &shared.responses, left);
+        }
+        release.complete(at, item, settings, &shared.responses, out);
+    }
+
+    /// Tells that nothing is held any more, so that nothing will leave by settings that were.
+    pub fn nothing_is_held(&mut self) {
+        self.settings.forget_old();
     }
 }
 

@@ -5,8 +5,10 @@
 //! OpenTelemetry GenAI conventions, and lower-case ids for those that have none.
 //! A framework (`langchain`, `litellm`) bills nobody: its name is no provider, and the model id has to tell.
 
+mod memory;
 mod model;
 
+pub(crate) use memory::Memory;
 pub use model::from_model;
 
 use std::borrow::Cow;

@@ -9,23 +9,25 @@
 
 use crate::otlp::span::{SpanId, TraceId};
 use ahash::RandomState;
-use dashmap::DashMap;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a span is remembered. A parent ends after its children, but an agent may run for most of an hour.
 const MARK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// How many spans one shard remembers, at some hundred bytes each.
-const MAX_MARKS: usize = 100_000;
+/// How many spans and traces one shard remembers, at some forty bytes each.
+const MAX_MARKS: usize = 200_000;
 
 /// How long a response id is remembered: two spans of one call end within moments, and are exported within seconds.
 const RESPONSE_LIFETIME: Duration = Duration::from_secs(300);
 
-/// How many response ids are remembered, at some hundred bytes each.
+/// How many response ids are remembered, at some sixty bytes each.
 const MAX_RESPONSES: usize = 100_000;
+
+/// Response ids are spread over so many locks, so that shards seldom wait for each other.
+const LOCKS: usize = 32;
 
 /// How the usage of a span counts. Written as `tollgate.usage.role`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,11 +56,12 @@ impl Role {
 pub(crate) struct Claim {
     pub(crate) trace: TraceId,
     pub(crate) span: SpanId,
-    pub(crate) parent: Option<SpanId>,
     /// A call with usage, or an agent elsewhere whose calls nobody sees.
     pub(crate) usage: Usage,
     /// Service, provider and response id in one number.
     pub(crate) response: Option<u64>,
+    /// A span of another trace is known to own the same response.
+    pub(crate) elsewhere: bool,
     /// What a look at the whole batch says.
     pub(crate) cover: Cover,
 }
@@ -76,9 +79,10 @@ pub(crate) enum Cover {
 }
 
 /// What usage a span has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Usage {
     /// None.
+    #[default]
     Nothing,
     /// None, on a span that is a call.
     CallWithout,
@@ -103,19 +107,33 @@ pub(crate) struct Verdict {
     pub(crate) inverted: bool,
     /// A call without usage of its own whose inner call counts.
     pub(crate) wraps: bool,
+    /// A span of another trace owns the same response.
+    pub(crate) elsewhere: bool,
+}
+
+/// A span that owns a response, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner {
+    trace: u64,
+    span: u64,
 }
 
 /// Response ids that have an owner, shared by all shards because two spans of one call can be in different traces.
 #[derive(Debug)]
 pub struct Responses {
-    owners: DashMap<u64, (TraceId, SpanId), RandomState>,
-    order: Mutex<VecDeque<(Instant, u64)>>,
+    parts: [Mutex<Part>; LOCKS],
     hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    owners: HashMap<u64, Owner, BuildHasherDefault<Hashed>>,
+    order: VecDeque<(Instant, u64)>,
 }
 
 impl Default for Responses {
     fn default() -> Responses {
-        Responses { owners: DashMap::default(), order: Mutex::default(), hasher: RandomState::new() }
+        Responses { parts: Default::default(), hasher: RandomState::new() }
     }
 }
 
@@ -125,46 +143,125 @@ impl Responses {
         self.hasher.hash_one((service, provider, id))
     }
 
-    /// Enters a span as the owner of a response, unless it has another: then that one.
-    fn claim(&self, response: u64, span: (TraceId, SpanId), now: Instant) -> Option<(TraceId, SpanId)> {
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some((entered, old)) = order.front()
-            && (order.len() >= MAX_RESPONSES || now.saturating_duration_since(*entered) > RESPONSE_LIFETIME)
-        {
-            self.owners.remove(old);
-            order.pop_front();
-        }
-        match self.owners.entry(response) {
-            dashmap::Entry::Occupied(owner) => Some(*owner.get()),
-            dashmap::Entry::Vacant(free) => {
-                free.insert(span);
-                order.push_back((now, response));
-                None
+    fn owner_of(&self, trace: TraceId, span: SpanId) -> Owner {
+        Owner { trace: self.hasher.hash_one(trace), span: self.hasher.hash_one((trace, span)) }
+    }
+
+    fn part(&self, response: u64) -> std::sync::MutexGuard<'_, Part> {
+        // The highest bits: the maps use the others.
+        let at = (response >> 59) as usize % LOCKS;
+        self.parts[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where it is asked who owns a response.
+pub(crate) enum Answers<'r> {
+    /// Among all traces, at this time.
+    All(&'r Responses, Instant),
+    /// In one trace, whose hashes are those of the others.
+    Here(&'r Responses, &'r mut HashMap<u64, u64>),
+}
+
+impl Answers<'_> {
+    /// Enters a span as the owner of a response, unless another is: then whether that one is of another trace.
+    fn claim(&mut self, response: u64, trace: TraceId, span: SpanId) -> Option<bool> {
+        match self {
+            Answers::All(responses, now) => {
+                let claimant = responses.owner_of(trace, span);
+                let mut part = responses.part(response);
+                while let Some((entered, old)) = part.order.front().copied()
+                    && (part.order.len() >= MAX_RESPONSES / LOCKS || now.saturating_duration_since(entered) > RESPONSE_LIFETIME)
+                {
+                    part.owners.remove(&old);
+                    part.order.pop_front();
+                }
+                match part.owners.get(&response) {
+                    Some(owner) => (*owner != claimant).then_some(owner.trace != claimant.trace),
+                    None => {
+                        part.owners.insert(response, claimant);
+                        part.order.push_back((*now, response));
+                        None
+                    }
+                }
+            }
+            Answers::Here(responses, owners) => {
+                let claimant = responses.owner_of(trace, span).span;
+                let owner = *owners.entry(response).or_insert(claimant);
+                (owner != claimant).then_some(false)
             }
         }
     }
 
-    fn owner(&self, response: u64) -> Option<(TraceId, SpanId)> {
-        self.owners.get(&response).map(|owner| *owner)
+    /// Whether a response has an owner: then whether that one is of another trace.
+    fn owned(&self, response: u64, trace: TraceId) -> Option<bool> {
+        match self {
+            Answers::All(responses, _) => {
+                let owner = responses.part(response).owners.get(&response).copied();
+                owner.map(|owner| owner.trace != responses.hasher.hash_one(trace))
+            }
+            Answers::Here(_, owners) => owners.contains_key(&response).then_some(false),
+        }
     }
 }
 
-/// What is remembered of the traces of one shard.
+/// Keys that are hashes already, of a seed nobody knows.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// What is remembered of the traces of one shard. Spans and traces are known by seeded hashes: that two of them agree in 64 bits does
+/// not happen.
 #[derive(Debug, Default)]
 pub(crate) struct Roles {
-    marks: HashMap<(TraceId, SpanId), Mark, RandomState>,
-    order: VecDeque<(Instant, (TraceId, SpanId))>,
+    marks: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
+    order: VecDeque<(u32, u64)>,
+    hasher: RandomState,
+    /// When time began, and the seconds since.
+    began: Option<Instant>,
+    seconds: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    owned: bool,
+struct Entry {
+    mark: Mark,
+    entered: u32,
+}
+
+/// What is known of a span from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) owned: bool,
     /// Usage inside it is owned.
-    tainted: bool,
+    pub(crate) tainted: bool,
     /// A call inside it was counted, with usage or without.
-    called: bool,
+    pub(crate) called: bool,
     /// It is a call without usage, and was counted.
-    counted: bool,
+    pub(crate) counted: bool,
+}
+
+impl Mark {
+    /// What either says.
+    pub(crate) fn and(self, other: Mark) -> Mark {
+        Mark {
+            owned: self.owned || other.owned,
+            tainted: self.tainted || other.tainted,
+            called: self.called || other.called,
+            counted: self.counted || other.counted,
+        }
+    }
 }
 
 impl Roles {
@@ -173,102 +270,127 @@ impl Roles {
         self.marks.is_empty()
     }
 
-    /// Forgets what is too old.
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.marks.clear();
+        self.order.clear();
+    }
+
+    /// Forgets what is too old, and goes on at `now`.
     pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some((entered, key)) = self.order.front()
-            && (self.order.len() > MAX_MARKS || now.saturating_duration_since(*entered) > MARK_LIFETIME)
+        let began = *self.began.get_or_insert(now);
+        self.seconds = u32::try_from(now.saturating_duration_since(began).as_secs()).unwrap_or(u32::MAX);
+        while let Some(&(entered, key)) = self.order.front()
+            && (self.order.len() > MAX_MARKS || u64::from(self.seconds.saturating_sub(entered)) > MARK_LIFETIME.as_secs())
         {
-            self.marks.remove(key);
             self.order.pop_front();
-        }
-    }
-
-    /// Decides one span. Children should be decided before their parents where both are at hand.
-    pub(crate) fn decide(&mut self, claim: &Claim, responses: &Responses, now: Instant) -> Verdict {
-        let key = (claim.trace, claim.span);
-        let mark = self.marks.get(&key).copied().unwrap_or_default();
-        let mut verdict = Verdict::default();
-        match claim.usage {
-            Usage::Nothing => {}
-            Usage::CallWithout => {
-                verdict.wraps = mark.tainted || mark.called;
-                verdict.again = mark.counted;
-                self.mark(key, now).counted = true;
-            }
-            Usage::IdleCall => {
-                verdict = self.idle(claim, mark, responses);
-                self.mark(key, now).counted = true;
-            }
-            Usage::Container => verdict.role = Some(Role::Aggregate),
-            Usage::RemoteAgent if mark.tainted => verdict.role = Some(Role::Aggregate),
-            Usage::Call | Usage::RemoteAgent => {
-                verdict = self.own(claim, mark, responses, now);
+            match self.marks.get(&key) {
+                // It was touched since: its time counts from then.
+                Some(entry) if entry.entered > entered => self.order.push_back((entry.entered, key)),
+                _ => {
+                    self.marks.remove(&key);
+                }
             }
         }
-        let taints = mark.tainted || matches!(claim.usage, Usage::Call | Usage::RemoteAgent);
-        let calls = mark.called || matches!(claim.usage, Usage::Call | Usage::IdleCall | Usage::CallWithout);
-        if (taints || calls)
-            && let Some(parent) = claim.parent
-        {
-            let parent = self.mark((claim.trace, parent), now);
-            parent.tainted |= taints;
-            parent.called |= calls;
-        }
-        verdict
     }
 
-    /// Whether a span is known to have usage inside that is owned.
-    pub(crate) fn is_tainted(&self, trace: TraceId, span: SpanId) -> bool {
-        self.marks.get(&(trace, span)).is_some_and(|mark| mark.tainted)
+    /// Whether anything is remembered of a trace.
+    pub(crate) fn knows(&self, trace: TraceId) -> bool {
+        !self.is_empty() && self.marks.contains_key(&self.hasher.hash_one(trace))
     }
 
-    /// A call that used nothing takes nothing from others: it neither taints, nor claims its response, nor owns what comes late.
-    fn idle(&self, claim: &Claim, mark: Mark, responses: &Responses) -> Verdict {
-        let owns = |key: (TraceId, SpanId)| self.marks.get(&key).is_some_and(|mark| mark.owned);
-        let elsewhere = claim.response.and_then(|response| responses.owner(response)).is_some();
-        let repeats =
-            mark.tainted || claim.cover == Cover::Covered || elsewhere || claim.parent.is_some_and(|parent| owns((claim.trace, parent)));
-        let role = if repeats { Role::Duplicate } else { Role::Owner };
-        Verdict { role: Some(role), again: mark.counted, ..Verdict::default() }
+    /// What is remembered of a span.
+    pub(crate) fn recall(&self, trace: TraceId, span: SpanId) -> Mark {
+        self.marks.get(&self.hasher.hash_one((trace, span))).map(|entry| entry.mark).unwrap_or_default()
     }
 
-    fn own(&mut self, claim: &Claim, mark: Mark, responses: &Responses, now: Instant) -> Verdict {
-        let key = (claim.trace, claim.span);
-        if mark.owned {
-            return Verdict { role: Some(Role::Owner), again: true, ..Verdict::default() };
+    /// Adds to what is remembered of a span.
+    pub(crate) fn remember(&mut self, trace: TraceId, span: SpanId, mark: Mark) {
+        if mark == Mark::default() {
+            return;
         }
-        let duplicate = Verdict { role: Some(Role::Duplicate), ..Verdict::default() };
-        if claim.cover == Cover::Covered || mark.tainted && claim.cover != Cover::Covers {
-            return duplicate;
-        }
-        if claim.response.and_then(|response| responses.owner(response)).is_some_and(|owner| owner != key) {
-            return duplicate;
-        }
-        let parent = claim.parent.and_then(|parent| self.marks.get(&(claim.trace, parent)));
-        if parent.is_some_and(|parent| parent.owned) && claim.usage == Usage::Call {
-            return Verdict { inverted: true, ..duplicate };
-        }
-        if let Some(response) = claim.response
-            && responses.claim(response, key, now).is_some_and(|owner| owner != key)
-        {
-            return duplicate;
-        }
-        self.mark(key, now).owned = true;
-        Verdict { role: Some(Role::Owner), ..Verdict::default() }
+        self.enter(self.hasher.hash_one((trace, span)), mark);
+        self.enter(self.hasher.hash_one(trace), Mark::default());
     }
 
-    fn mark(&mut self, key: (TraceId, SpanId), now: Instant) -> &mut Mark {
-        let Roles { marks, order } = self;
-        marks.entry(key).or_insert_with(|| {
-            order.push_back((now, key));
-            Mark::default()
-        })
+    fn enter(&mut self, key: u64, mark: Mark) {
+        let Roles { marks, order, seconds, .. } = self;
+        let entry = marks.entry(key).or_insert_with(|| {
+            order.push_back((*seconds, key));
+            Entry::default()
+        });
+        entry.mark = entry.mark.and(mark);
+        entry.entered = *seconds;
     }
+}
+
+/// Decides one span, given what is known of it and whether its parent owns. Children are decided before their parents where both are
+/// at hand. The second answer is what the span's own mark becomes.
+pub(crate) fn decide(claim: &Claim, mark: Mark, parent_owns: bool, answers: &mut Answers<'_>) -> (Verdict, Mark) {
+    let mut after = mark;
+    let mut verdict = Verdict::default();
+    match claim.usage {
+        Usage::Nothing => {}
+        Usage::CallWithout => {
+            verdict.wraps = mark.tainted || mark.called;
+            verdict.again = mark.counted;
+            after.counted = true;
+        }
+        Usage::IdleCall => {
+            verdict = idle(claim, mark, parent_owns, answers);
+            after.counted = true;
+        }
+        Usage::Container => verdict.role = Some(Role::Aggregate),
+        Usage::RemoteAgent if mark.tainted => verdict.role = Some(Role::Aggregate),
+        Usage::Call | Usage::RemoteAgent => {
+            verdict = own(claim, mark, parent_owns, answers);
+            after.owned |= verdict.role == Some(Role::Owner);
+        }
+    }
+    (verdict, after)
+}
+
+/// What a span passes on to the one around it.
+pub(crate) fn passes_on(usage: Usage, mark: Mark) -> Mark {
+    let tainted = mark.tainted || matches!(usage, Usage::Call | Usage::RemoteAgent);
+    let called = mark.called || matches!(usage, Usage::Call | Usage::IdleCall | Usage::CallWithout);
+    Mark { tainted, called, ..Mark::default() }
+}
+
+/// A call that used nothing takes nothing from others: it neither taints, nor claims its response, nor owns what comes late.
+fn idle(claim: &Claim, mark: Mark, parent_owns: bool, answers: &Answers<'_>) -> Verdict {
+    let elsewhere = claim.response.and_then(|response| answers.owned(response, claim.trace));
+    let repeats = mark.tainted || claim.cover == Cover::Covered || elsewhere.is_some() || claim.elsewhere || parent_owns;
+    let role = if repeats { Role::Duplicate } else { Role::Owner };
+    Verdict { role: Some(role), again: mark.counted, elsewhere: elsewhere == Some(true) || claim.elsewhere, ..Verdict::default() }
+}
+
+fn own(claim: &Claim, mark: Mark, parent_owns: bool, answers: &mut Answers<'_>) -> Verdict {
+    if mark.owned {
+        return Verdict { role: Some(Role::Owner), again: true, ..Verdict::default() };
+    }
+    let duplicate = Verdict { role: Some(Role::Duplicate), ..Verdict::default() };
+    if claim.elsewhere {
+        return Verdict { elsewhere: true, ..duplicate };
+    }
+    if claim.cover == Cover::Covered || mark.tainted && claim.cover != Cover::Covers {
+        return duplicate;
+    }
+    if parent_owns && claim.usage == Usage::Call {
+        return Verdict { inverted: true, ..duplicate };
+    }
+    if let Some(response) = claim.response
+        && let Some(elsewhere) = answers.claim(response, claim.trace, claim.span)
+    {
+        return Verdict { elsewhere, ..duplicate };
+    }
+    Verdict { role: Some(Role::Owner), ..Verdict::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::enrich::owners::{Member, Owners};
 
     struct Trace {
         roles: Roles,
@@ -283,15 +405,20 @@ mod tests {
         }
 
         fn decide(&mut self, span: u8, parent: u8, usage: Usage, response: Option<&str>) -> Verdict {
-            let claim = Claim {
-                trace: TraceId::new(&[self.trace; 16]).unwrap(),
+            let mut owners = Owners::default();
+            owners.add(Member {
                 span: SpanId::new(&[span; 8]).unwrap(),
                 parent: SpanId::new(&[parent; 8]),
+                end: 0,
                 usage,
-                cover: Cover::None,
+                failed: false,
                 response: response.map(|id| self.responses.number("s", "openai", id)),
-            };
-            self.roles.decide(&claim, &self.responses, self.now)
+                elsewhere: false,
+            });
+            self.roles.expire(self.now);
+            let trace = TraceId::new(&[self.trace; 16]).unwrap();
+            owners.decide(trace, &mut self.roles, &mut Answers::All(&self.responses, self.now));
+            owners.verdicts().next().unwrap()
         }
 
         fn role(&mut self, span: u8, parent: u8, usage: Usage) -> Option<Role> {
@@ -387,21 +514,30 @@ mod tests {
     fn memory_is_bounded_and_expires() {
         let mut roles = Roles::default();
         let (responses, now) = (Responses::default(), Instant::now());
+        let trace = TraceId::new(&[1; 16]).unwrap();
+        let mut answers = Answers::All(&responses, now);
+        roles.expire(now);
         for n in 1..=(MAX_MARKS as u64 + 50) {
-            let claim = Claim {
-                trace: TraceId::new(&[1; 16]).unwrap(),
-                span: SpanId::new(&n.to_be_bytes()).unwrap(),
-                parent: None,
-                usage: Usage::Call,
-                response: Some(n),
-                cover: Cover::None,
-            };
+            let span = SpanId::new(&n.to_be_bytes()).unwrap();
+            roles.remember(trace, span, Mark { owned: true, ..Mark::default() });
             roles.expire(now);
-            roles.decide(&claim, &responses, now);
+            answers.claim(n.wrapping_mul(0x9E37_79B9_7F4A_7C15), trace, span);
         }
-        assert!(roles.marks.len() <= MAX_MARKS + 1 && roles.order.len() == roles.marks.len());
-        assert!(responses.owners.len() <= MAX_RESPONSES);
+        assert!(roles.marks.len() <= MAX_MARKS && roles.order.len() == roles.marks.len());
+        let remembered: usize = responses.parts.iter().map(|part| part.lock().unwrap().owners.len()).sum();
+        assert!(remembered <= MAX_RESPONSES);
         roles.expire(now + MARK_LIFETIME * 2);
         assert!(roles.is_empty());
+    }
+
+    #[test]
+    fn a_trace_that_goes_on_is_remembered_as_long_as_it_does() {
+        let mut trace = Trace::new();
+        trace.role(2, 1, Usage::Call);
+        trace.now += MARK_LIFETIME * 3 / 4;
+        trace.role(4, 3, Usage::Call);
+        trace.now += MARK_LIFETIME / 2;
+        assert_eq!(trace.role(3, 0, Usage::Call), Some(Role::Duplicate));
+        assert_eq!(trace.role(1, 0, Usage::Call), Some(Role::Owner), "too long ago");
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::enrich::keys::Key;
 use crate::enrich::number;
+use crate::enrich::sets::{Keys, List};
 use crate::otlp::span::{self, Any, EventView, SpanView};
 use std::cell::Cell;
 use std::ops::Range;
@@ -45,8 +46,17 @@ impl Scanner {
 pub(crate) struct Found {
     entries: Range<usize>,
     events: Range<usize>,
+    /// The keys that stand on it.
+    pub(crate) present: Keys,
     /// Whether a key is among them that only spans of models, agents and their tools carry.
     pub(crate) of_models: bool,
+}
+
+impl Found {
+    /// Whether the span has an event.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
 }
 
 impl Finds {
@@ -60,35 +70,30 @@ impl Finds {
     #[inline]
     pub(crate) fn walk<'a>(&mut self, span: &'a [u8]) -> (SpanView<'a>, Found) {
         let (first_entry, first_event) = (self.entries.len(), self.events.len());
-        let mut of_models = false;
+        let (mut present, mut of_models) = (Keys::default(), false);
         let Finds { entries, events } = self;
         let view = span::read(
             span,
             |attribute| {
                 if let Some(key) = Key::find(attribute.key) {
                     of_models |= key.is_of_models();
+                    present.add(key);
                     let (at, len) = position(span, attribute.value);
                     entries.push(Entry { key, at, len });
                 }
             },
             |event| events.push(position(span, event)),
         );
-        let found = Found { entries: first_entry..entries.len(), events: first_event..events.len(), of_models };
+        let found = Found { entries: first_entry..entries.len(), events: first_event..events.len(), present, of_models };
         (view, found)
     }
 
-    /// Forgets what the last walk found, for a span that nothing more is asked of.
-    pub(crate) fn forget(&mut self, last: &Found) {
-        self.entries.truncate(last.entries.start);
-        self.events.truncate(last.events.start);
-    }
-
     /// Makes the finds about one span ready for lookup.
-    pub(crate) fn attributes<'a>(&'a self, found: &Found, span: &'a [u8], table: &'a mut Table) -> Attributes<'a> {
+    pub(crate) fn attributes<'t, 'a>(&'t self, found: &Found, span: &'a [u8], table: &'t mut Table) -> Attributes<'t, 'a> {
         let entries = self.entries.get(found.entries.clone()).unwrap_or_default();
         table.load(entries);
         let events = self.events.get(found.events.clone()).unwrap_or_default();
-        Attributes { span, entries, events, table, invalid: Cell::new(Keys::default()) }
+        Attributes { span, entries, events, table, present: found.present, invalid: Cell::new(Keys::default()) }
     }
 }
 
@@ -100,82 +105,60 @@ pub(crate) fn position(whole: &[u8], part: &[u8]) -> (u32, u32) {
     ((part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize) as u32, part.len() as u32)
 }
 
-/// Which entry holds which key. Kept, because it is large.
+/// Which entry holds which key. Kept, because it is large; what stands there for keys that are not on the span means nothing.
 #[derive(Debug)]
 pub(crate) struct Table {
     entry: Box<[u16; Key::COUNT]>,
-    present: Keys,
 }
 
 impl Default for Table {
     fn default() -> Table {
-        Table { entry: Box::new([0; Key::COUNT]), present: Keys::default() }
+        Table { entry: Box::new([0; Key::COUNT]) }
     }
 }
 
 impl Table {
     fn load(&mut self, entries: &[Entry]) {
-        self.present = Keys::default();
-        // A span has some ten watched attributes; past 65,535 they are not looked at.
-        for (i, entry) in entries.iter().enumerate().take(usize::from(u16::MAX)) {
-            // Of a key that stands twice the first counts, as in the Collector.
-            if !self.present.has(entry.key) {
-                self.present.add(entry.key);
-                self.entry[entry.key as usize] = i as u16;
-            }
+        // Of a key that stands twice the first counts, as in the Collector: so the last is noted first. A span has some ten watched
+        // attributes; past 65,535 they are not looked at.
+        for (i, entry) in entries.iter().enumerate().take(usize::from(u16::MAX)).rev() {
+            self.entry[entry.key as usize] = i as u16;
         }
-    }
-}
-
-/// A set of keys.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Keys([u64; Key::COUNT.div_ceil(64)]);
-
-impl Keys {
-    /// Whether a key is in it.
-    #[inline]
-    pub(crate) fn has(&self, key: Key) -> bool {
-        self.0[key as usize / 64] & 1 << (key as usize % 64) != 0
-    }
-
-    /// Puts a key in.
-    pub(crate) fn add(&mut self, key: Key) {
-        self.0[key as usize / 64] |= 1 << (key as usize % 64);
-    }
-
-    /// The keys in it.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Key> + use<> {
-        let keys = *self;
-        let any = keys.0.iter().any(|word| *word != 0);
-        Key::all().iter().copied().filter(move |key| any && keys.has(*key))
     }
 }
 
 /// The watched attributes and the events of one span.
 #[derive(Debug)]
-pub(crate) struct Attributes<'a> {
+pub(crate) struct Attributes<'t, 'a> {
     span: &'a [u8],
-    entries: &'a [Entry],
-    events: &'a [(u32, u32)],
-    table: &'a Table,
+    entries: &'t [Entry],
+    events: &'t [(u32, u32)],
+    table: &'t Table,
+    present: Keys,
     invalid: Cell<Keys>,
 }
 
-impl<'a> Attributes<'a> {
+impl<'a> Attributes<'_, 'a> {
     /// Whether the key stands on the span, with whatever value.
     #[inline]
     pub(crate) fn has(&self, key: Key) -> bool {
-        self.table.present.has(key)
+        self.present.has(key)
     }
 
     /// Whether one of them does.
-    pub(crate) fn has_any(&self, keys: &[Key]) -> bool {
-        keys.iter().any(|key| self.has(*key))
+    #[inline]
+    pub(crate) fn has_any(&self, keys: &Keys) -> bool {
+        self.present.meets(keys)
     }
 
     /// The keys that stand on the span.
     pub(crate) fn keys(&self) -> Keys {
-        self.table.present
+        self.present
+    }
+
+    /// Whether the span has an event.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     fn slice(&self, at: u32, len: u32) -> &'a [u8] {
@@ -202,8 +185,8 @@ impl<'a> Attributes<'a> {
     }
 
     /// The first of these keys that holds a name, and which it is.
-    pub(crate) fn first_name(&self, keys: &[Key]) -> Option<(Key, &'a str)> {
-        self.present(keys).find_map(|key| self.name(key).map(|name| (key, name)))
+    pub(crate) fn first_name(&self, list: &List) -> Option<(Key, &'a str)> {
+        self.present(list).find_map(|key| self.name(key).map(|name| (key, name)))
     }
 
     /// A text as it stands, if it is not empty.
@@ -239,14 +222,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// The count of the first of these keys that holds one.
-    pub(crate) fn first_count(&self, keys: &[Key]) -> Option<u64> {
-        self.present(keys).find_map(|key| self.count(key))
+    pub(crate) fn first_count(&self, list: &List) -> Option<u64> {
+        self.present(list).find_map(|key| self.count(key))
     }
 
-    /// Those of these keys that stand on the span. Nearly none of a long list does, so that is asked before anything else.
+    /// Those of these keys that stand on the span. Mostly none does, so that is asked before anything else.
     #[inline]
-    fn present(&self, keys: &[Key]) -> impl Iterator<Item = Key> {
-        keys.iter().copied().filter(|key| self.has(*key))
+    pub(crate) fn present(&self, list: &List) -> impl Iterator<Item = Key> + use<> {
+        let (keys, present) = (if self.present.meets(&list.set) { list.keys } else { &[] }, self.present);
+        keys.iter().copied().filter(move |key| present.has(*key))
     }
 
     /// A finite number of any type.

@@ -12,7 +12,7 @@ use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
 use crate::enrich::profiles;
 use crate::enrich::roles::Role;
-use crate::enrich::scan::Keys;
+use crate::enrich::sets::Keys;
 use crate::enrich::usage::Semantics;
 use crate::otlp::append;
 use crate::units::Usd;

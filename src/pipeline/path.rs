@@ -3,7 +3,7 @@
 //! A shard of the running stage owns one path, and so does a replay: what a recorded request shows on a desk is what
 //! the stage does with it.
 
-use crate::enrich::{Enrich, Observer, Shared, SpanFacts};
+use crate::enrich::{self, Enrich, Observer, Shared, SpanFacts, Writing};
 use crate::otlp::request::Item;
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
@@ -73,9 +73,11 @@ impl Path {
     /// A path by this plan. `now` is where its time begins.
     pub fn new(plan: &Plan, common: &Common, now: Instant) -> Path {
         let telemetry = &common.telemetry;
+        let mut enrich = Enrich::new(&plan.enrich, Arc::clone(&plan.prices), telemetry, &common.enrich, common.labels.filter());
+        enrich.write(writing(plan));
         Path {
             common: common.clone(),
-            enrich: Enrich::new(&plan.enrich, Arc::clone(&plan.prices), telemetry, &common.enrich, common.labels.filter()),
+            enrich,
             sampling: plan.policies.as_ref().map(|policies| Sampling::new(policies, common, now)),
             redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone()).with_max_content(plan.enrich.max_content_chars),
             redact_early: plan.redact_early,
@@ -86,6 +88,7 @@ impl Path {
     /// Goes on by another plan; what is held stays held and is decided by the new policies.
     pub fn reload(&mut self, plan: &Plan, now: Instant) -> Step {
         self.enrich.reload(&plan.enrich, Arc::clone(&plan.prices));
+        self.enrich.write(writing(plan));
         self.redact.reload(plan.redactor.clone(), plan.enrich.max_content_chars);
         self.redact_early = plan.redact_early;
         match (&mut self.sampling, &plan.policies) {
@@ -194,13 +197,29 @@ impl Path {
             meters.status(sampler.status());
         }
         let (kept, dropped) = (self.outcome.kept_items(), self.outcome.dropped_items());
-        let Redaction { batches, found, blocked, tracestates_left } = self.redact.apply(&mut self.outcome.kept);
+        let enrich = &mut self.enrich;
+        let mut complete = |items: &[Item], at: usize, out: &mut Vec<u8>| enrich.complete(items, at, out);
+        let Redaction { batches, found, blocked, tracestates_left } = self.redact.apply(&mut self.outcome.kept, &mut complete);
         if let Some(Sampling { meters, .. }) = &self.sampling {
             meters.tracestates_left(tracestates_left);
         }
         let decided = self.outcome.decisions.drain(..).collect();
         self.outcome.clear();
+        if self.held() == 0 {
+            self.enrich.nothing_is_held();
+        }
         let report = ShardReport { arrived, held: self.held(), kept: kept.saturating_sub(blocked), dropped, lost: blocked + blocked_early };
         Step { batches, decided, found, report, blocked: blocked + blocked_early }
+    }
+}
+
+/// When attributes have to be written: early where somebody reads them before a span leaves.
+fn writing(plan: &Plan) -> Writing {
+    if plan.redact_early {
+        return Writing::Sealed;
+    }
+    match plan.policies.as_ref().is_some_and(|policies| policies.read_attribute(enrich::may_add)) {
+        true => Writing::OnArrival,
+        false => Writing::AsItLeaves,
     }
 }

@@ -83,16 +83,17 @@ impl Redact {
         self.redactor.as_deref()
     }
 
-    /// Stamps and redacts what was kept, and lets go of it piece by piece.
-    pub fn apply(&mut self, kept: &mut Vec<Kept<Item>>) -> Redaction {
+    /// Stamps and redacts what was kept, and lets go of it piece by piece. `complete` writes what was added to each item: it is given
+    /// the items of a trace and the place of one, from the first on.
+    pub fn apply(&mut self, kept: &mut Vec<Kept<Item>>, complete: &mut dyn FnMut(&[Item], usize, &mut Vec<u8>)) -> Redaction {
         let mut out = Redaction::default();
         let mut open: [Option<Batch>; 2] = [None, None];
         for trace in kept.drain(..) {
             let Some(signal) = trace.spans.first().map(Item::signal) else { continue };
             let mut findings = Findings::new();
-            for (index, item) in trace.spans.into_iter().enumerate() {
+            for (index, item) in trace.spans.iter().enumerate() {
                 self.scratch.clear();
-                self.scratch.extend_from_slice(item.extra());
+                complete(&trace.spans, index, &mut self.scratch);
                 let mut cleared = None;
                 if signal == Signal::Traces {
                     cleared = trace.stamp.cleared(index, item.body());

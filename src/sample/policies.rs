@@ -67,6 +67,11 @@ impl Policies {
         &self.config
     }
 
+    /// Whether a condition reads an attribute of a span whose key `is_meant`.
+    pub fn read_attribute(&self, is_meant: impl Fn(&[u8]) -> bool) -> bool {
+        self.watch.keys().any(is_meant)
+    }
+
     /// What is legal and may surprise, for the log when the config is loaded.
     pub fn notes(&self) -> Vec<String> {
         let config = &self.config;

@@ -118,6 +118,11 @@ impl Watch {
         u16::try_from(self.bits.len() - 1).ok()
     }
 
+    /// The keys of all attributes that are read, without the place in front.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.keys().map(|key| &**key)
+    }
+
     /// A trace's bits before any span.
     pub(super) fn bits(&self) -> Bits {
         Bits::new(self.bits.len())
