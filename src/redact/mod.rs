@@ -10,6 +10,8 @@
 
 mod action;
 mod allow;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod config;
 mod context;
 mod custom;
@@ -25,6 +27,7 @@ mod names;
 mod overlap;
 mod redacted;
 mod scan;
+mod skim;
 mod text;
 mod walk;
 
@@ -140,6 +143,13 @@ impl Redactor {
             scan_keys: config.scan_keys,
             skip_keys: config.skip_keys.iter().map(|key| squeeze(key)).collect(),
         })
+    }
+
+    /// The same without the instructions that only some processors have: what others run, for tests and benchmarks.
+    #[must_use]
+    pub fn portable(mut self) -> Redactor {
+        self.limits.portable = true;
+        self
     }
 
     /// The text without what must not leave; `None` if it may leave as it is, and then nothing was copied unless it is JSON

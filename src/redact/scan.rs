@@ -1,23 +1,27 @@
 //! One pass over the bytes, that stops only where something could begin.
 //!
-//! Nearly all text is innocent, so the cost is what an innocent byte costs: three loads and two ANDs. Each position
-//! is looked up with its two neighbours in three tables of 64 bits per byte value; a bit survives where all three
-//! bytes fit one trigger (a digit behind a non-digit, `eyJ`, `@`, `swd`). Only there a detector looks at the text,
-//! anchored and with a bounded view, so the whole stays linear for any input.
+//! Nearly all text is innocent, so the cost is what an innocent byte costs. [`Skim`] marks the few positions that could be a trigger, three
+//! bytes that some detector is woken by (a digit behind a non-digit, `eyJ`, `@`, `swd`). Each of them is looked up with its two
+//! neighbours in three tables of one bit per trigger; a bit survives where all three bytes fit. Only there a detector looks at the
+//! text, anchored and with a bounded view, so the whole stays linear for any input.
 
 use crate::redact::detectors::{ALL, Number, Probe, Set, Word, assign, ip};
+use crate::redact::skim::{BLOCK, Skim};
 use crate::redact::text::{Out, Text, is_word};
 use std::sync::LazyLock;
 
 /// Bit of the trigger for digits.
-const DIGITS: u64 = 1;
+const DIGITS: u128 = 1;
 /// Longest run of letters and digits that is taken for an identifier.
 const WORD_LIMIT: usize = 96;
+/// Blocks that are marked in one go: their marks stay in registers and the first cache line or two.
+const BATCH: usize = 16;
 
 struct Tables {
-    prev: [u64; 256],
-    here: [u64; 256],
-    next: [u64; 256],
+    skim: Skim,
+    prev: [u128; 256],
+    here: [u128; 256],
+    next: [u128; 256],
     /// Detectors by bit.
     owners: Vec<usize>,
     number: Vec<fn(&Text<'_>, &Number, &mut Out<'_>)>,
@@ -28,39 +32,40 @@ static TABLES: LazyLock<Tables> = LazyLock::new(Tables::build);
 
 impl Tables {
     fn build() -> Tables {
-        let mut tables =
-            Tables { prev: [0; 256], here: [0; 256], next: [0; 256], owners: vec![usize::MAX], number: Vec::new(), word: Vec::new() };
-        tables.add(DIGITS, &[Set::NotDigit, Set::Digit, Set::Any]);
+        let (mut owners, mut number, mut word) = (vec![usize::MAX], Vec::new(), Vec::new());
+        let mut windows = vec![[Set::NotDigit, Set::Digit, Set::Any]];
         for (owner, detector) in ALL.iter().enumerate() {
-            let windows = match &detector.probe {
-                Probe::Window(windows, _) => windows,
-                Probe::Number(find) => {
-                    tables.number.push(*find);
-                    continue;
+            match &detector.probe {
+                Probe::Window(triggers, _) => {
+                    windows.extend(triggers());
+                    owners.resize(windows.len(), owner);
                 }
-                Probe::Word(find) => {
-                    tables.word.push(*find);
-                    continue;
-                }
-            };
-            for window in windows() {
-                // A test holds the triggers to the 64 bits there are.
-                let bit = tables.owners.len();
-                tables.owners.push(owner);
-                tables.add(1u64.checked_shl(bit as u32).unwrap_or(0), &window);
+                Probe::Number(find) => number.push(*find),
+                Probe::Word(find) => word.push(*find),
             }
+        }
+        let skim = Skim::new(windows.get(1..).unwrap_or_default());
+        let mut tables = Tables { skim, prev: [0; 256], here: [0; 256], next: [0; 256], owners, number, word };
+        for (bit, window) in windows.iter().enumerate() {
+            // A test holds the triggers to the bits there are.
+            tables.add(1u128.checked_shl(bit as u32).unwrap_or(0), window);
         }
         tables
     }
 
-    fn add(&mut self, bit: u64, window: &[Set; 3]) {
-        let [prev, here, next] = window;
-        for value in 0..=255u8 {
-            let at = usize::from(value);
-            self.prev[at] |= if prev.has(value) { bit } else { 0 };
-            self.here[at] |= if here.has(value) { bit } else { 0 };
-            self.next[at] |= if next.has(value) { bit } else { 0 };
+    fn add(&mut self, bit: u128, [prev, here, next]: &[Set; 3]) {
+        for (table, set) in [(&mut self.prev, prev), (&mut self.here, here), (&mut self.next, next)] {
+            for (slot, value) in table.iter_mut().zip(0..=255u8) {
+                *slot |= if set.has(value) { bit } else { 0 };
+            }
         }
+    }
+
+    /// The triggers at a position; a zero byte stands before and behind the text.
+    #[inline]
+    fn hit(&self, text: &Text<'_>, at: usize) -> u128 {
+        let [prev, here, next] = [text.before(at), text.at(at), text.at(at + 1)].map(usize::from);
+        self.prev[prev] & self.here[here] & self.next[next]
     }
 }
 
@@ -70,21 +75,21 @@ pub(crate) fn scan(text: &Text<'_>, out: &mut Out<'_>) {
     let tables = &*TABLES;
     assign::keyed(text, out);
     let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
-    // Triggers whose first byte, and whose first two bytes, end here; a zero byte stands before and behind the text.
-    let mut one = tables.prev[0];
-    let mut two = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let value = usize::from(byte);
-        let hit = two & tables.next[value];
-        two = one & tables.here[value];
-        one = tables.prev[value];
-        if hit != 0 {
-            pass.visit(hit, at - 1, out);
+    let mut marks = [0; BATCH];
+    for from in (0..bytes.len()).step_by(BATCH * BLOCK) {
+        let count = (bytes.len() - from).div_ceil(BLOCK).min(BATCH);
+        let marks = marks.get_mut(..count).unwrap_or_default();
+        tables.skim.mark(bytes, from, marks, text.limits.portable);
+        for (&mut mut mark, block) in marks.iter_mut().zip((from..).step_by(BLOCK)) {
+            while mark != 0 {
+                let at = block + mark.trailing_zeros() as usize;
+                mark &= mark - 1;
+                let hit = tables.hit(text, at);
+                if hit != 0 {
+                    pass.visit(hit, at, out);
+                }
+            }
         }
-    }
-    let hit = two & tables.next[0];
-    if hit != 0 {
-        pass.visit(hit, bytes.len() - 1, out);
     }
 }
 
@@ -97,9 +102,8 @@ struct Pass<'t, 'a> {
 }
 
 impl Pass<'_, '_> {
-    #[cold]
     #[inline(never)]
-    fn visit(&mut self, mut hit: u64, at: usize, out: &mut Out<'_>) {
+    fn visit(&mut self, mut hit: u128, at: usize, out: &mut Out<'_>) {
         if hit & DIGITS != 0 {
             self.digits(at, out);
             hit &= !DIGITS;
@@ -178,12 +182,14 @@ fn labelled(text: &Text<'_>, at: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{TABLES, scan};
-    use crate::redact::detectors::Limits;
+    use crate::redact::detectors::testing::Source;
+    use crate::redact::detectors::{ALL, Limits, Probe, Set};
+    use crate::redact::skim::BLOCK;
     use crate::redact::text::{Out, Text};
 
     #[test]
     fn every_trigger_has_its_bit() {
-        assert!(TABLES.owners.len() <= 64, "{}: widen the tables", TABLES.owners.len());
+        assert!(TABLES.owners.len() <= 128, "{}: widen the tables", TABLES.owners.len());
     }
 
     #[test]
@@ -192,6 +198,42 @@ mod tests {
         let triggers = |w: &[u8]| TABLES.prev[usize::from(w[0])] & TABLES.here[usize::from(w[1])] & TABLES.next[usize::from(w[2])];
         let hits = prose.as_bytes().windows(3).filter(|window| triggers(window) != 0).count();
         assert!(hits <= 1, "{hits}");
+    }
+
+    /// Every position that a trigger fits, asked of the triggers themselves one after the other.
+    fn reference(bytes: &[u8]) -> Vec<(usize, u128)> {
+        let mut windows = vec![[Set::NotDigit, Set::Digit, Set::Any]];
+        windows.extend(ALL.iter().flat_map(|detector| if let Probe::Window(triggers, _) = &detector.probe { triggers() } else { Vec::new() }));
+        let at = |at: usize| bytes.get(at).copied().unwrap_or(0);
+        let fits = |place: usize, window: &[Set; 3]| {
+            let three = [place.checked_sub(1).map_or(0, at), at(place), at(place + 1)];
+            window.iter().zip(three).all(|(set, byte)| set.has(byte))
+        };
+        let bits = |place| windows.iter().enumerate().filter(|(_, w)| fits(place, w)).fold(0, |bits, (bit, _)| bits | 1u128 << bit);
+        (0..bytes.len()).map(|place| (place, bits(place))).filter(|(_, bits)| *bits != 0).collect()
+    }
+
+    #[test]
+    fn both_ways_stop_where_a_plain_search_does() {
+        let mut source = Source::new(31);
+        let fixtures = [include_str!("../../tests/fixtures/pii_sample.jsonl"), include_str!("../../tests/fixtures/pii_look_alikes.jsonl")];
+        let mut texts: Vec<String> = fixtures.iter().flat_map(|fixture| fixture.lines().map(str::to_owned)).collect();
+        for round in 0..300 {
+            let alphabet: &[u8] = [&b"0123456789 .-:"[..], b"abcdefghijklmnopqrstuvwxyz_- ", b"@%40:/+(eyJsk-BEKI", b"0a:.-/F@"][round % 4];
+            let any = |source: &mut Source| alphabet[source.below(alphabet.len() as u64) as usize];
+            texts.push((0..round).map(|_| char::from(any(&mut source))).collect());
+        }
+        let limits = Limits::default();
+        for text in &texts {
+            let text = Text::new(text, None, &limits);
+            for portable in [false, true] {
+                let mut marks = vec![0u64; text.bytes.len().div_ceil(BLOCK)];
+                TABLES.skim.mark(text.bytes, 0, &mut marks, portable);
+                let marked = (0..text.bytes.len()).filter(|at| marks[at / BLOCK] >> (at % BLOCK) & 1 == 1);
+                let hits: Vec<(usize, u128)> = marked.map(|at| (at, TABLES.hit(&text, at))).filter(|(_, hit)| *hit != 0).collect();
+                assert_eq!(hits, reference(text.bytes), "{}", text.str);
+            }
+        }
     }
 
     #[test]

@@ -270,11 +270,13 @@ pub(crate) struct Limits {
     wide: bool,
     /// Private and documentation addresses stay.
     pub(crate) keep_private: bool,
+    /// Texts are passed without the instructions that only some processors have.
+    pub(crate) portable: bool,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { modes: [When::On; Kind::BUILT_IN.len()], wide: false, keep_private: false }
+        Limits { modes: [When::On; Kind::BUILT_IN.len()], wide: false, keep_private: false, portable: false }
     }
 }
 
