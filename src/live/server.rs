@@ -2,8 +2,10 @@
 
 use crate::otlp::span::TraceId;
 use crate::receive::Tokens;
+use crate::spend::{Answer, QueryError};
 use crate::telemetry::metrics::Metrics;
-use axum::extract::{Path, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -92,6 +94,8 @@ pub trait Answers: Send + Sync + 'static {
     fn decision(&self, trace: TraceId) -> Option<Value>;
     /// The state of the stage.
     fn status(&self) -> Value;
+    /// What the spend book says to these parameters.
+    fn spend(&self, parameters: Vec<(String, String)>) -> impl Future<Output = Result<Answer, QueryError>> + Send;
 }
 
 /// The admin server, bound and not yet serving.
@@ -139,6 +143,7 @@ impl Admin {
             .route("/metrics", get(metrics_text))
             .route("/api/status", get(status_json))
             .route("/api/decisions/{trace_id}", get(decision_json))
+            .route("/api/spend", get(spend))
             .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), authorise))
             .route("/live", get(|| async { "live\n" }))
             .route("/ready", get(ready))
@@ -193,7 +198,6 @@ async fn status_json<A: Answers>(State(shared): State<Arc<Shared<A>>>) -> Respon
 }
 
 async fn decision_json<A: Answers>(State(shared): State<Arc<Shared<A>>>, Path(id): Path<String>) -> Response {
-    let error = |status: StatusCode, message: &str| (status, Json(serde_json::json!({ "error": message }))).into_response();
     let Some(trace) = TraceId::from_hex(&id) else {
         return error(StatusCode::BAD_REQUEST, "a trace id is 32 hexadecimal digits, not all zero");
     };
@@ -201,6 +205,31 @@ async fn decision_json<A: Answers>(State(shared): State<Arc<Shared<A>>>, Path(id
         Some(decision) => Json(decision).into_response(),
         None => error(StatusCode::NOT_FOUND, "no decision about this trace is remembered: it never came, is still held, or was forgotten"),
     }
+}
+
+async fn spend<A: Answers>(
+    State(shared): State<Arc<Shared<A>>>,
+    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Response {
+    let Ok(Query(parameters)) = parameters else {
+        return error(StatusCode::BAD_REQUEST, "the query does not read as name=value&name=value");
+    };
+    let format = parameters.iter().rev().find(|(name, _)| name == "format").map_or("json", |(_, format)| format);
+    let csv = match format {
+        "json" => false,
+        "csv" => true,
+        _ => return error(StatusCode::BAD_REQUEST, "format: there are json and csv"),
+    };
+    match shared.answers.spend(parameters).await {
+        Ok(answer) if csv => ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], answer.csv()).into_response(),
+        Ok(answer) => Json(answer.json()).into_response(),
+        Err(QueryError::Bad(message)) => error(StatusCode::BAD_REQUEST, &message),
+        Err(QueryError::Unavailable(message)) => error(StatusCode::SERVICE_UNAVAILABLE, &message),
+    }
+}
+
+fn error(status: StatusCode, message: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": message }))).into_response()
 }
 
 /// Refuses foreign `Host` headers and adds the headers every answer carries.
@@ -252,6 +281,11 @@ mod tests {
         fn status(&self) -> Value {
             json!({ "shards": 2 })
         }
+
+        async fn spend(&self, parameters: Vec<(String, String)>) -> Result<Answer, QueryError> {
+            let query = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+            Err(if query.is_empty() { QueryError::Unavailable("closed".into()) } else { QueryError::Bad(query) })
+        }
     }
 
     async fn start(config: AdminConfig) -> (String, Status) {
@@ -283,6 +317,15 @@ mod tests {
         assert_eq!(get(format!("{url}/api/decisions/01{}", "0".repeat(30))).await, (200, r#"{"decision":"keep"}"#.into()));
         assert_eq!(get(format!("{url}/api/decisions/02{}", "0".repeat(30))).await.0, 404);
         assert_eq!(get(format!("{url}/api/decisions/xyz")).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_question_about_spend_is_said() {
+        let (url, _) = start(AdminConfig::default()).await;
+        let ask = async |query: &str| get(format!("{url}/api/spend{query}")).await;
+        assert_eq!(ask("?model=a%2Cb&model=%22c%22").await, (400, r#"{"error":"model=a,b model=\"c\""}"#.into()));
+        assert_eq!(ask("").await, (503, r#"{"error":"closed"}"#.into()));
+        assert_eq!(ask("?format=xml").await, (400, r#"{"error":"format: there are json and csv"}"#.into()));
     }
 
     #[tokio::test]
