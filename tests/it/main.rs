@@ -20,4 +20,5 @@ mod passthrough;
 mod reload;
 mod sampling;
 mod settings;
+mod spend;
 mod support;
