@@ -192,6 +192,7 @@ impl Batch {
         for (facts, &at) in facts.iter_mut().zip(look_of.iter()) {
             let (Some(look), Some(verdict)) = (looks.get(at as usize), verdicts.get(at as usize)) else {
                 observer.span(facts, None);
+                facts.must_stay = observer.must_stay();
                 ends.push(added.len());
                 continue;
             };
@@ -204,6 +205,7 @@ impl Batch {
                 count(look, &llm, facts, meters);
                 observer.span(facts, Some(&llm));
             }
+            facts.must_stay = observer.must_stay();
             if look.recovered {
                 meters.count("tollgate_enrich_recovered_total", "Spans with an exception that did not fail", 1);
             }
@@ -240,8 +242,7 @@ fn count(look: &Look<'_>, llm: &LlmFacts<'_>, facts: &SpanFacts, meters: &mut Me
         meters.rare("tollgate_enrich_cost_differs_total", help, "source_key", given.key.name());
     }
     if llm.counted {
-        let priced = computed.filter(|_| given.is_none());
-        meters.call(llm, facts, priced.map(|priced| &*priced.provider), priced.map(|priced| &*priced.model));
+        meters.call(llm, facts);
     }
     for field in look.oddities.conflicts.into_iter().flatten() {
         let help = "Spans on which two vocabularies disagree; the first one speaks";

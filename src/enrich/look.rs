@@ -78,6 +78,10 @@ pub(crate) struct Look<'a> {
     /// Whether it counts tokens in a vocabulary beside which `gen_ai.usage.*` would be a second answer.
     pub(crate) other_counts: bool,
     pub(crate) oddities: Oddities,
+    /// What stands around the span.
+    pub(crate) head: Option<&'a Head>,
+    /// The span as it came.
+    pub(crate) span: &'a [u8],
 }
 
 /// What cannot be right on a span.
@@ -236,6 +240,8 @@ fn see<'a>(
             || attributes.has_any(&OTHER_COUNTS),
         oddities: Oddities { invalid, conflicts: fields::conflicts(attributes, memory), unknown_reasons: ending.reasons.unknown() },
         provider,
+        head: source.head,
+        span: attributes.span(),
     })
 }
 

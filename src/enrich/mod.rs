@@ -46,7 +46,7 @@ pub use call::{Cost, CostSource, LlmFacts, Skip};
 pub use config::EnrichConfig;
 pub use facts::SpanFacts;
 pub use kind::Kind;
-pub use meters::LabelFilter;
+pub use meters::{LabelFilter, OTHER, label, names};
 pub use roles::Role;
 pub use scan::Scanner;
 
@@ -86,6 +86,11 @@ pub struct Shared {
 pub trait Observer {
     /// Called once a span or log record, in order. `llm` is there for every span of a kind but `none`.
     fn span(&mut self, facts: &SpanFacts, llm: Option<&LlmFacts<'_>>);
+
+    /// Whether the span it was just told of must stay, whatever policies say. Asked once a span, after [`Observer::span`].
+    fn must_stay(&mut self) -> bool {
+        false
+    }
 }
 
 /// Nobody.

@@ -6,7 +6,7 @@ use crate::enrich::facts::SpanFacts;
 use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
 use crate::enrich::look::Look;
-use crate::enrich::price::{Outcome, Priced, SkipReason};
+use crate::enrich::price::{Flags, Outcome, Priced, SkipReason};
 use crate::enrich::roles::{Role, Verdict};
 use crate::enrich::settings::Settings;
 use crate::enrich::write::{self, Manner, Writer};
@@ -19,6 +19,9 @@ pub(crate) fn llm<'l>(look: &'l Look<'_>, verdict: &Verdict) -> LlmFacts<'l> {
     let counted =
         look.kind.is_priced() && !verdict.again && !verdict.wraps && matches!(role, Some(Role::Owner) | None) || owner && !verdict.again;
     let (cost, skip_reason) = cost(look, role);
+    // By its name in the price table also where the cost came with the span, so that one model has one name.
+    let same = |priced: &&Priced| look.given.is_none() || !priced.flags.has(Flags::FALLBACK);
+    let billed = computed(look, role).filter(same).map(|priced| (&*priced.provider, &*priced.model));
     LlmFacts {
         kind: look.kind,
         role,
@@ -27,6 +30,7 @@ pub(crate) fn llm<'l>(look: &'l Look<'_>, verdict: &Verdict) -> LlmFacts<'l> {
         provider: look.provider.as_deref(),
         request_model: look.request_model,
         response_model: look.response_model,
+        billed,
         usage: look.usage,
         semantics: look.semantics,
         cost,
@@ -42,6 +46,8 @@ pub(crate) fn llm<'l>(look: &'l Look<'_>, verdict: &Verdict) -> LlmFacts<'l> {
         feature: look.feature,
         prompt: look.prompt,
         prompt_version: look.prompt_version.as_deref(),
+        head: look.head,
+        span: look.span,
     }
 }
 
