@@ -105,8 +105,10 @@ fn items(signal: Signal, body: Vec<u8>) -> Result<Vec<Item>, wire::Malformed> {
         _ => schema::validate_item(signal, item).map(|()| true),
     };
     let cut = Request::scan_with(signal, Bytes::from(body), None, check);
-    // One walk that checks and cuts refuses what the check by table refuses, and nothing else.
-    assert_eq!(cut.as_ref().err().is_some(), by_table.is_err(), "{:?}, by table {by_table:?}", cut.as_ref().err());
+    // One walk that checks and cuts refuses what the check by table refuses, and beside that only what are too many parts.
+    if !matches!(cut, Err(wire::Malformed::TooMany(..))) {
+        assert_eq!(cut.is_err(), by_table.is_err(), "{:?}, by table {by_table:?}", cut.as_ref().err());
+    }
     let (request, places) = cut?;
     Ok(Draft::new(Arc::new(request), places).append(None, |_, _, _| ()).into_iter().map(|(item, ())| item).collect())
 }
