@@ -15,6 +15,7 @@ mod lifecycle;
 mod map;
 mod otlp;
 mod outage;
+mod overload;
 mod passthrough;
 mod reload;
 mod sampling;
