@@ -32,8 +32,8 @@ impl<S> Node<S> {
 /// The items of one trace, in order of arrival.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
-    first: u32,
-    last: u32,
+    pub(super) first: u32,
+    pub(super) last: u32,
     pub(super) len: u32,
 }
 
@@ -92,6 +92,11 @@ impl<S> Arena<S> {
         Ok(at)
     }
 
+    /// The place behind a place in its list.
+    pub(super) fn next(&self, at: u32) -> u32 {
+        self.nodes.get(at as usize).map_or(NOWHERE, |node| node.next)
+    }
+
     /// What is at a place.
     pub(super) fn get(&self, at: u32) -> Option<&Node<S>> {
         self.nodes.get(at as usize)
@@ -145,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_span_costs_no_more_index_than_the_budget_allows() {
-        assert!(size_of::<Node<Item>>() <= 56, "{}", size_of::<Node<Item>>());
+        assert!(size_of::<Node<Item>>() <= 48, "{}", size_of::<Node<Item>>());
     }
 
     #[test]

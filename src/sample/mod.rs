@@ -24,6 +24,7 @@ mod late;
 mod limits;
 mod links;
 mod outcome;
+mod overload;
 mod policies;
 mod policy;
 mod remembered;
@@ -32,6 +33,7 @@ mod stamp;
 mod strays;
 mod totals;
 mod trace;
+mod warm;
 mod watch;
 
 #[cfg(test)]

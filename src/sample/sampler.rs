@@ -7,7 +7,7 @@ use crate::enrich::facts::SpanFacts;
 use crate::otlp::span::TraceId;
 use crate::sample::arena::{Arena, NOWHERE};
 use crate::sample::conditions::Seen;
-use crate::sample::config::LateKeep;
+use crate::sample::config::{LateKeep, Release};
 use crate::sample::deadlines::{Deadlines, Key, NEVER, Time};
 use crate::sample::decide::ITEM_OVERHEAD;
 use crate::sample::held::Held;
@@ -20,12 +20,16 @@ use crate::sample::stamp::Stamp;
 use crate::sample::strays::Looks;
 use crate::sample::totals::Mark;
 use crate::sample::trace::{SpareLinks, State, Trace, Traces, number};
+use crate::sample::warm::{AHEAD, Warm};
 use crate::sample::watch::Scratch;
-use crate::telemetry::memory::Budget;
+use crate::telemetry::memory::{Budget, Charge};
 use ahash::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// What a trace takes beside its spans: itself, its entries in tables and lists.
+pub(super) const TRACE_WEIGHT: usize = size_of::<Trace>() + 96;
 
 /// Holds the spans of one shard until their traces are decided.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Sampler<S> {
     pub(super) policies: Arc<Policies>,
     pub(super) shards: u64,
     pub(super) budget: Option<Budget>,
+    /// What the index of traces and what is remembered of decisions take; spans are charged with their requests.
+    weight: Option<Charge>,
     epoch: Instant,
     pub(super) now: Time,
     pub(super) pressure: Pressure,
@@ -58,6 +64,7 @@ pub struct Sampler<S> {
     pub(super) numbers: HashMap<Arc<str>, u16, RandomState>,
     pub(super) scratch: Scratch,
     pub(super) spare: SpareLinks,
+    pub(super) warm: Warm,
 }
 
 impl<S: Held> Sampler<S> {
@@ -67,6 +74,7 @@ impl<S: Held> Sampler<S> {
         let mut new = Sampler {
             shards: shards.max(1) as u64,
             budget: None,
+            weight: None,
             epoch: now,
             now: 0,
             pressure: Pressure::Normal,
@@ -89,6 +97,7 @@ impl<S: Held> Sampler<S> {
             numbers: HashMap::default(),
             scratch: policies.watch.scratch(),
             spare: SpareLinks::default(),
+            warm: Warm::default(),
             policies,
         };
         new.resize_caches();
@@ -97,7 +106,7 @@ impl<S: Held> Sampler<S> {
 
     /// Copies that the sampler makes of what it holds are charged to `budget`.
     pub fn with_budget(self, budget: Budget) -> Sampler<S> {
-        Sampler { budget: Some(budget), ..self }
+        Sampler { weight: Some(budget.charge(0)), budget: Some(budget), ..self }
     }
 
     /// Takes a span.
@@ -113,14 +122,15 @@ impl<S: Held> Sampler<S> {
         }
         let key = match self.index.get(&id) {
             Some(&key) => key,
-            None => match self.recall(id) {
-                Past::Kept(entry, age) => return self.follow_kept(id, entry, age, mark, span, out),
-                Past::Dropped(entry, age) => return self.follow_dropped(id, entry, age, facts, span, out),
-                Past::Forgotten => {
+            None => match (self.recall(id), self.overloaded()) {
+                (Past::Kept(entry, age), _) => return self.follow_kept(id, entry, age, mark, span, out),
+                (Past::Dropped(entry, age), _) => return self.follow_dropped(id, entry, age, facts, span, out),
+                (_, Some(threshold)) => return self.judge_alone(id, mark, threshold, span, out),
+                (Past::Forgotten, None) => {
                     out.late.reopened += 1;
                     self.begin(id, true, out)
                 }
-                Past::Unknown => self.begin(id, false, out),
+                (Past::Unknown, None) => self.begin(id, false, out),
             },
         };
         match self.traces.get(key).map(|trace| trace.state) {
@@ -181,6 +191,21 @@ impl<S: Held> Sampler<S> {
         while self.holds.front().is_some_and(|&key| self.traces.get(key).is_none()) {
             self.holds.pop_front();
         }
+        self.weigh();
+    }
+
+    /// What is charged beside spans.
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> usize {
+        self.weight.as_ref().map_or(0, Charge::bytes)
+    }
+
+    /// Brings the account of what is not spans up to date.
+    pub(super) fn weigh(&mut self) {
+        let weight = self.index.len() * TRACE_WEIGHT + self.kept.memory() + self.dropped.memory();
+        if let Some(charge) = &mut self.weight {
+            charge.resize(weight);
+        }
     }
 
     /// When [`Sampler::tick`] is to be called next; perhaps for nothing.
@@ -221,7 +246,11 @@ impl<S: Held> Sampler<S> {
 
     /// Does what is due up to a time, each thing as of its own deadline.
     fn run(&mut self, until: Time, out: &mut Outcome<S>) {
-        while let Some((entered, key)) = self.due.pop(until) {
+        for number in 0usize.. {
+            if number.is_multiple_of(AHEAD) {
+                self.expect_due(until);
+            }
+            let Some((entered, key)) = self.due.pop(until) else { return };
             let Some(trace) = self.traces.get(key) else { continue };
             let ((due, trigger), state) = (trace.due(), trace.state);
             // The deadline it was entered for no longer applies: it is due later.
@@ -310,7 +339,7 @@ impl<S: Held> Sampler<S> {
     /// A span of an undecided trace.
     fn wait(&mut self, key: Key, facts: &SpanFacts, mark: Mark, span: S, out: &mut Outcome<S>) {
         let config = &self.policies.config;
-        let (span_limit, size_limit) = (config.span_limit, config.maximum_trace_size_bytes);
+        let (span_limit, size_limit, streams) = (config.span_limit, config.maximum_trace_size_bytes, config.release == Release::Early);
         if let Some(trace) = self.traces.get_mut(key) {
             if trace.logs_only() && trace.began != self.now {
                 // Log records came before the first span: the wait counts from the span.
@@ -327,7 +356,7 @@ impl<S: Held> Sampler<S> {
         let at = self.put(key, number(facts.span_id), number(facts.parent_id), mark, span, out);
         self.arrive(key, facts, mark, at);
         let Some(trace) = self.traces.get(key) else { return };
-        if self.certain(trace) {
+        if streams && self.certain(trace) {
             self.keep_early(key, out);
         } else if trace.totals.spans >= span_limit {
             self.decide(key, Trigger::SpanLimit, out);

@@ -16,6 +16,7 @@ mod lifecycle;
 mod map;
 mod otlp;
 mod outage;
+mod overload;
 mod page;
 mod passthrough;
 mod reload;
