@@ -74,7 +74,7 @@ pub(crate) fn scan(text: &Text<'_>, out: &mut Out<'_>) {
     let bytes = text.bytes;
     let tables = &*TABLES;
     assign::keyed(text, out);
-    let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
+    let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0, number: Number::none() };
     let mut marks = [0; BATCH];
     for from in (0..bytes.len()).step_by(BATCH * BLOCK) {
         let count = (bytes.len() - from).div_ceil(BLOCK).min(BATCH);
@@ -99,6 +99,7 @@ struct Pass<'t, 'a> {
     /// Per detector: up to where it has already looked, so that no byte is walked over and over.
     done: [usize; ALL.len()],
     words_done: usize,
+    number: Number,
 }
 
 impl Pass<'_, '_> {
@@ -136,14 +137,15 @@ impl Pass<'_, '_> {
         // Glued to a longer chain; only a Spanish number has a letter and a sign before its digits, and an address a label.
         if text.glued_before(at) && !(before == b'-' && matches!(text.before(at - 1), b'X' | b'Y' | b'Z' | b'x' | b'y' | b'z')) {
             if labelled(text, at) {
-                ip::v4(text, &Number::read(text, at, end), out);
+                self.number.read(text, at, end);
+                ip::v4(text, &self.number, out);
             }
             return;
         }
-        let number = Number::read(text, at, end);
-        if number.could_matter(text) {
+        self.number.read(text, at, end);
+        if self.number.could_matter(text) {
             for find in &self.tables.number {
-                find(text, &number, out);
+                find(text, &self.number, out);
             }
         }
     }
@@ -203,7 +205,8 @@ mod tests {
     /// Every position that a trigger fits, asked of the triggers themselves one after the other.
     fn reference(bytes: &[u8]) -> Vec<(usize, u128)> {
         let mut windows = vec![[Set::NotDigit, Set::Digit, Set::Any]];
-        windows.extend(ALL.iter().flat_map(|detector| if let Probe::Window(triggers, _) = &detector.probe { triggers() } else { Vec::new() }));
+        windows
+            .extend(ALL.iter().flat_map(|detector| if let Probe::Window(triggers, _) = &detector.probe { triggers() } else { Vec::new() }));
         let at = |at: usize| bytes.get(at).copied().unwrap_or(0);
         let fits = |place: usize, window: &[Set; 3]| {
             let three = [place.checked_sub(1).map_or(0, at), at(place), at(place + 1)];

@@ -69,6 +69,13 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if quad || is_date(number) {
         return;
     }
+    if number.total() < 8 && !number.may_go_on(text) {
+        return;
+    }
+    // Without a word anywhere around it, the number need not be read.
+    if text.context_around(start, start + DIALLED) & Kind::Phone.context() == 0 {
+        return;
+    }
     let dialled = Dialled::read(text, start);
     for len in (1..=dialled.len).rev() {
         let (end, count) = dialled.ends.get(len - 1).copied().unwrap_or_default();
@@ -134,6 +141,9 @@ fn is_date(number: &Number) -> bool {
         || number.shape(&[2, 2, 4], b"-./").is_some()
         || (number.digits_in(0) == 4 && number.digits_in(1) == 2 && number.digits_in(2) == 2)
 }
+
+/// Bytes of the longest number that is read: sixteen digits, a sign of two bytes behind each of ten groups, and brackets.
+const DIALLED: usize = 48;
 
 /// Digits as people write them to be dialled, read as far as they go.
 struct Dialled {
@@ -201,16 +211,16 @@ impl Dialled {
     fn international(&self, count: usize, skip: usize) -> bool {
         let Some(dialled) = count.checked_sub(skip).filter(|n| (7..=15).contains(n)) else { return false };
         let Some(&(code, min, max)) = (1..=3).find_map(|width| {
-            CODES
-                .iter()
-                .find(|(code, ..)| width <= dialled && usize::from(digits_of(*code)) == width && *code == self.number(skip, skip + width))
+            let at = CODES.binary_search_by_key(&self.number(skip, skip + width), |(code, ..)| *code).ok()?;
+            CODES.get(at).filter(|(code, ..)| width <= dialled && usize::from(digits_of(*code)) == width)
         }) else {
             return false;
         };
         let width = usize::from(digits_of(code));
         let rest = dialled - width;
-        let digits: Vec<u8> = self.digits.get(skip..count).unwrap_or_default().iter().map(|d| d + b'0').collect();
-        (usize::from(min)..=usize::from(max)).contains(&rest) && (code != 1 || Digits::of(&digits).is_some_and(|d| is_american(&d, 1)))
+        let digits = || self.digits.map(|digit| digit + b'0');
+        let american = || digits().get(skip..count).and_then(Digits::of).is_some_and(|d| is_american(&d, 1));
+        (usize::from(min)..=usize::from(max)).contains(&rest) && (code != 1 || american())
     }
 
     /// The context that the first `count` digits need to be a national number; 0 if they are none.
@@ -256,6 +266,11 @@ fn digits_of(code: u16) -> u8 {
 mod tests {
     use crate::redact::Kind::Phone;
     use crate::redact::detectors::testing::{found, none};
+
+    #[test]
+    fn country_codes_are_in_order() {
+        assert!(super::CODES.is_sorted_by_key(|(code, ..)| *code));
+    }
 
     #[test]
     fn international_numbers_are_found_in_any_grouping() {
