@@ -6,8 +6,9 @@
 use crate::redact::Kind;
 use crate::redact::action::NAME;
 use crate::redact::config::{Action, ConfigError, Custom};
+use crate::redact::loose::LooseSet;
 use crate::redact::text::Hit;
-use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex::{Regex, RegexBuilder};
 
 /// Compiled size of one pattern, in bytes.
 pub(crate) const PATTERN_LIMIT: usize = 1 << 20;
@@ -21,7 +22,7 @@ const PROBES: &[&str] = &["", "a", "ab 12", "a-b_c.d", "1\n2", "é ü", " \t\n "
 /// The patterns, compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct CustomSet {
-    set: RegexSet,
+    set: LooseSet,
     rules: Vec<Rule>,
 }
 
@@ -61,15 +62,14 @@ impl CustomSet {
                 }),
             }
         }
-        let set =
-            RegexSetBuilder::new(rules.iter().map(|rule| rule.regex.as_str())).size_limit(TOTAL_LIMIT).build().unwrap_or_else(|error| {
-                errors.push(ConfigError::Pattern {
-                    key: "custom".to_owned(),
-                    pattern: "all patterns together".to_owned(),
-                    reason: reason(&error),
-                });
-                RegexSet::empty()
+        let set = LooseSet::new(rules.iter().map(|rule| rule.regex.as_str()), TOTAL_LIMIT).unwrap_or_else(|error| {
+            errors.push(ConfigError::Pattern {
+                key: "custom".to_owned(),
+                pattern: "all patterns together".to_owned(),
+                reason: reason(&error),
             });
+            LooseSet::empty()
+        });
         CustomSet { set, rules }
     }
 
@@ -78,7 +78,7 @@ impl CustomSet {
         if self.rules.is_empty() {
             return;
         }
-        for at in self.set.matches(text).iter() {
+        for at in self.set.matches(text) {
             let (Some(rule), Ok(id)) = (self.rules.get(at), u16::try_from(at)) else { continue };
             let mut add = |start: usize, end: usize| {
                 if start < end && rule.in_context(text, start) {

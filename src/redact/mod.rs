@@ -22,6 +22,7 @@ mod findings;
 mod json;
 mod keys;
 mod kind;
+mod loose;
 mod meters;
 mod names;
 mod overlap;
