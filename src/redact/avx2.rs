@@ -9,7 +9,8 @@
 use crate::redact::skim::{BLOCK, Halves, Window, window, within};
 use std::arch::x86_64::{
     __m256i, _mm_set_epi64x, _mm256_add_epi8, _mm256_and_si256, _mm256_andnot_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
-    _mm256_cmpgt_epi8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
+    _mm256_cmpgt_epi8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_srli_epi16,
 };
 
 /// Bytes of one vector.
@@ -17,18 +18,20 @@ const LANES: usize = 32;
 
 /// The buckets by the halves of a byte; there is one only where the processor has AVX2.
 pub(crate) struct Nibbles {
-    /// Per place, for lower and upper halves: the bits of the buckets that allow them.
-    tables: [[[u8; 16]; 2]; 3],
+    /// For the first eight buckets and for the others, per place, for lower and upper halves: the bits of the buckets that allow them.
+    tables: [[[[u8; 16]; 2]; 3]; 2],
 }
 
 impl Nibbles {
-    /// The tables of these buckets, each with its bit; `None` where the processor has no AVX2.
-    pub(crate) fn new<'b>(buckets: impl Iterator<Item = (u8, &'b Halves)>) -> Option<Nibbles> {
+    /// The tables of these buckets, sixteen at most; `None` where the processor has no AVX2.
+    pub(crate) fn new<'b>(buckets: impl Iterator<Item = &'b Halves>) -> Option<Nibbles> {
         if !std::arch::is_x86_feature_detected!("avx2") {
             return None;
         }
-        let mut tables = [[[0; 16]; 2]; 3];
-        for (bit, nibbles) in buckets {
+        let mut tables = [[[[0u8; 16]; 2]; 3]; 2];
+        for (number, nibbles) in buckets.take(16).enumerate() {
+            let bit = 1u8 << (number % 8);
+            let Some(tables) = tables.get_mut(number / 8) else { break };
             for (table, &(low, high)) in tables.iter_mut().zip(nibbles) {
                 for (table, allowed) in table.iter_mut().zip([low, high]) {
                     for (half, slot) in table.iter_mut().enumerate() {
@@ -49,25 +52,35 @@ pub(crate) fn mark(nibbles: &Nibbles, bytes: &[u8], from: usize, marks: &mut [u6
 
 #[target_feature(enable = "avx2")]
 fn mark_with_avx2(nibbles: &Nibbles, bytes: &[u8], from: usize, marks: &mut [u64]) {
-    let tables = nibbles.tables.map(|halves| halves.map(|table| broadcast(&table)));
+    let tables = nibbles.tables.map(|places| places.map(|halves| halves.map(|table| broadcast(&table))));
     let mut edge = [0; BLOCK + 2];
     for (mark, at) in marks.iter_mut().zip((from..).step_by(BLOCK)) {
-        let window = window(bytes, at, &mut edge);
-        *mark = (u64::from(half::<0>(&tables, window)) | u64::from(half::<LANES>(&tables, window)) << LANES) & within(bytes, at);
+        let (window, within) = (window(bytes, at, &mut edge), within(bytes, at));
+        let low = half::<0>(&tables, window);
+        // Most texts of a trace are short.
+        let high = if within >> LANES == 0 { 0 } else { half::<LANES>(&tables, window) };
+        *mark = (u64::from(low) | u64::from(high) << LANES) & within;
     }
 }
 
 /// The marks of thirty-two positions of the block.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn half<const FROM: usize>(tables: &[[__m256i; 2]; 3], window: &Window) -> u32 {
+fn half<const FROM: usize>(tables: &[[[__m256i; 2]; 3]; 2], window: &Window) -> u32 {
     let (prev, here, next) = (load(window, FROM), load(window, FROM + 1), load(window, FROM + 2));
-    let [of_prev, of_here, of_next] = tables;
-    let buckets = _mm256_and_si256(_mm256_and_si256(look_up(of_prev, prev), look_up(of_here, here)), look_up(of_next, next));
+    let [first, others] = tables;
+    let buckets = _mm256_or_si256(matching(first, prev, here, next), matching(others, prev, here, next));
     let none = _mm256_cmpeq_epi8(buckets, _mm256_setzero_si256());
     let first_digits = _mm256_andnot_si256(digits(prev), digits(here));
     let marked = _mm256_movemask_epi8(_mm256_andnot_si256(first_digits, none));
     !(marked as u32)
+}
+
+/// The bits of the buckets that allow each three bytes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn matching([of_prev, of_here, of_next]: &[[__m256i; 2]; 3], prev: __m256i, here: __m256i, next: __m256i) -> __m256i {
+    _mm256_and_si256(_mm256_and_si256(look_up(of_prev, prev), look_up(of_here, here)), look_up(of_next, next))
 }
 
 /// The bits of the buckets that allow each byte.

@@ -8,8 +8,9 @@ use crate::redact::action::NAME;
 use crate::redact::config::{Action, Config, ConfigError, Custom, Validator, Window};
 use crate::redact::detectors::checks;
 use crate::redact::dictionary::Dictionary;
+use crate::redact::loose::LooseSet;
 use crate::redact::text::Hit;
-use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex::{Regex, RegexBuilder};
 
 /// Compiled size of one pattern, in bytes.
 pub(crate) const PATTERN_LIMIT: usize = 1 << 20;
@@ -21,7 +22,7 @@ const PROBES: &[&str] = &["", "a", "ab 12", "a-b_c.d", "1\n2", "é ü", " \t\n "
 /// The patterns and dictionaries, compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct CustomSet {
-    set: RegexSet,
+    set: LooseSet,
     patterns: Vec<Pattern>,
     dictionaries: Vec<(Kind, Dictionary)>,
     rules: Vec<Rule>,
@@ -49,7 +50,7 @@ struct Pattern {
 impl CustomSet {
     /// Compiles the patterns and dictionaries; what cannot be used is an error that names it.
     pub(crate) fn new(config: &Config, errors: &mut Vec<ConfigError>) -> CustomSet {
-        let mut all = CustomSet { set: RegexSet::empty(), patterns: Vec::new(), dictionaries: Vec::new(), rules: Vec::new() };
+        let mut all = CustomSet { set: LooseSet::empty(), patterns: Vec::new(), dictionaries: Vec::new(), rules: Vec::new() };
         for (at, custom) in config.custom.iter().enumerate() {
             let kind = all.rule_of(&format!("custom[{at}]"), &custom.name, custom.action, custom.template.as_ref(), errors);
             all.patterns.extend(Pattern::new(custom, at, kind, errors));
@@ -63,14 +64,14 @@ impl CustomSet {
                 Err(source) => errors.push(ConfigError::Dictionary { key, source }),
             }
         }
-        let set = RegexSetBuilder::new(all.patterns.iter().map(|pattern| pattern.regex.as_str())).size_limit(TOTAL_LIMIT).build();
+        let set = LooseSet::new(all.patterns.iter().map(|pattern| pattern.regex.as_str()), TOTAL_LIMIT);
         all.set = set.unwrap_or_else(|error| {
             errors.push(ConfigError::Pattern {
                 key: "custom".to_owned(),
                 pattern: "all patterns together".to_owned(),
                 reason: reason(&error),
             });
-            RegexSet::empty()
+            LooseSet::empty()
         });
         all
     }
@@ -87,7 +88,7 @@ impl CustomSet {
     /// Adds what the patterns and dictionaries find. `key` holds the text.
     pub(crate) fn find(&self, text: &str, key: Option<&str>, hits: &mut Vec<Hit>) {
         if !self.patterns.is_empty() {
-            for at in self.set.matches(text).iter() {
+            for at in self.set.matches(text) {
                 if let Some(pattern) = self.patterns.get(at) {
                     pattern.find(text, key, hits);
                 }

@@ -25,6 +25,7 @@ mod findings;
 mod json;
 mod keys;
 mod kind;
+mod loose;
 mod meters;
 mod names;
 mod normal;
@@ -620,7 +621,7 @@ fn lift(sink: &mut Sink, from: usize, raw: impl Fn(usize) -> usize) -> bool {
 /// What `start..end` becomes.
 fn spliced(text: &str, start: usize, end: usize, edits: &[Edit]) -> String {
     let mut at = start;
-    let mut all = String::new();
+    let mut all = String::with_capacity(end.saturating_sub(start) + 64);
     for edit in edits {
         if let Some(new) = &edit.new {
             all.push_str(text.get(at..edit.start).unwrap_or_default());

@@ -14,16 +14,19 @@ use std::sync::LazyLock;
 const DIGITS: u128 = 1;
 /// Longest run of letters and digits that is taken for an identifier.
 const WORD_LIMIT: usize = 96;
-/// Blocks that are marked in one go: their marks stay in registers and the first cache line or two.
-const BATCH: usize = 16;
+/// Blocks that are marked in one go: enough that the call is cheap, few enough that a short text does not pay for them.
+const BATCH: usize = 8;
+
+/// A detector that looks at a trigger; it answers up to where it need not be asked again.
+type Find = fn(&Text<'_>, usize, &mut Out<'_>) -> usize;
 
 struct Tables {
     skim: Skim,
     prev: [u128; 256],
     here: [u128; 256],
     next: [u128; 256],
-    /// Detectors by bit.
-    owners: Vec<usize>,
+    /// Detectors by bit; none for the digits.
+    owners: Vec<Option<(usize, Find)>>,
     number: Vec<fn(&Text<'_>, &Number, &mut Out<'_>)>,
     word: Vec<fn(&Text<'_>, Word, &mut Out<'_>)>,
 }
@@ -32,13 +35,13 @@ static TABLES: LazyLock<Tables> = LazyLock::new(Tables::build);
 
 impl Tables {
     fn build() -> Tables {
-        let (mut owners, mut number, mut word) = (vec![usize::MAX], Vec::new(), Vec::new());
+        let (mut owners, mut number, mut word) = (vec![None], Vec::new(), Vec::new());
         let mut windows = vec![[Set::NotDigit, Set::Digit, Set::Any]];
         for (owner, detector) in ALL.iter().enumerate() {
             match &detector.probe {
-                Probe::Window(triggers, _) => {
+                Probe::Window(triggers, find) => {
                     windows.extend(triggers());
-                    owners.resize(windows.len(), owner);
+                    owners.resize(windows.len(), Some((owner, *find)));
                 }
                 Probe::Number(find) => number.push(*find),
                 Probe::Word(find) => word.push(*find),
@@ -64,7 +67,11 @@ impl Tables {
     /// The triggers at a position; a zero byte stands before and behind the text.
     #[inline]
     fn hit(&self, text: &Text<'_>, at: usize) -> u128 {
-        let [prev, here, next] = [text.before(at), text.at(at), text.at(at + 1)].map(usize::from);
+        let three = match at.checked_sub(1).and_then(|start| text.bytes.get(start..)).and_then(<[u8]>::first_chunk) {
+            Some(&three) => three,
+            None => [text.before(at), text.at(at), text.at(at + 1)],
+        };
+        let [prev, here, next] = three.map(usize::from);
         self.prev[prev] & self.here[here] & self.next[next]
     }
 }
@@ -74,7 +81,7 @@ pub(crate) fn scan(text: &Text<'_>, out: &mut Out<'_>) {
     let bytes = text.bytes;
     let tables = &*TABLES;
     assign::keyed(text, out);
-    let mut pass = Pass { text, tables, done: [0; ALL.len()], words_done: 0 };
+    let mut pass: Option<Pass<'_, '_>> = None;
     let mut marks = [0; BATCH];
     for from in (0..bytes.len()).step_by(BATCH * BLOCK) {
         let count = (bytes.len() - from).div_ceil(BLOCK).min(BATCH);
@@ -86,7 +93,7 @@ pub(crate) fn scan(text: &Text<'_>, out: &mut Out<'_>) {
                 mark &= mark - 1;
                 let hit = tables.hit(text, at);
                 if hit != 0 {
-                    pass.visit(hit, at, out);
+                    pass.get_or_insert_with(|| Pass::new(text, tables)).visit(hit, at, out);
                 }
             }
         }
@@ -99,9 +106,14 @@ struct Pass<'t, 'a> {
     /// Per detector: up to where it has already looked, so that no byte is walked over and over.
     done: [usize; ALL.len()],
     words_done: usize,
+    number: Number,
 }
 
-impl Pass<'_, '_> {
+impl<'t, 'a> Pass<'t, 'a> {
+    fn new(text: &'t Text<'a>, tables: &'static Tables) -> Pass<'t, 'a> {
+        Pass { text, tables, done: [0; ALL.len()], words_done: 0, number: Number::none() }
+    }
+
     #[inline(never)]
     fn visit(&mut self, mut hit: u128, at: usize, out: &mut Out<'_>) {
         if hit & DIGITS != 0 {
@@ -109,11 +121,11 @@ impl Pass<'_, '_> {
             hit &= !DIGITS;
         }
         while hit != 0 {
-            let owner = self.tables.owners.get(hit.trailing_zeros() as usize).copied().unwrap_or(usize::MAX);
+            let owner = self.tables.owners.get(hit.trailing_zeros() as usize).copied().flatten();
             hit &= hit - 1;
-            if let (Some(detector), Some(done)) = (ALL.get(owner), self.done.get_mut(owner))
+            if let Some((owner, find)) = owner
+                && let Some(done) = self.done.get_mut(owner)
                 && *done <= at
-                && let Probe::Window(_, find) = &detector.probe
             {
                 *done = find(self.text, at, out);
             }
@@ -136,14 +148,15 @@ impl Pass<'_, '_> {
         // Glued to a longer chain; only a Spanish number has a letter and a sign before its digits, and an address a label.
         if text.glued_before(at) && !(before == b'-' && matches!(text.before(at - 1), b'X' | b'Y' | b'Z' | b'x' | b'y' | b'z')) {
             if labelled(text, at) {
-                ip::v4(text, &Number::read(text, at, end), out);
+                self.number.read(text, at, end);
+                ip::v4(text, &self.number, out);
             }
             return;
         }
-        let number = Number::read(text, at, end);
-        if number.could_matter(text) {
+        self.number.read(text, at, end);
+        if self.number.could_matter(text) {
             for find in &self.tables.number {
-                find(text, &number, out);
+                find(text, &self.number, out);
             }
         }
     }
@@ -203,7 +216,8 @@ mod tests {
     /// Every position that a trigger fits, asked of the triggers themselves one after the other.
     fn reference(bytes: &[u8]) -> Vec<(usize, u128)> {
         let mut windows = vec![[Set::NotDigit, Set::Digit, Set::Any]];
-        windows.extend(ALL.iter().flat_map(|detector| if let Probe::Window(triggers, _) = &detector.probe { triggers() } else { Vec::new() }));
+        windows
+            .extend(ALL.iter().flat_map(|detector| if let Probe::Window(triggers, _) = &detector.probe { triggers() } else { Vec::new() }));
         let at = |at: usize| bytes.get(at).copied().unwrap_or(0);
         let fits = |place: usize, window: &[Set; 3]| {
             let three = [place.checked_sub(1).map_or(0, at), at(place), at(place + 1)];

@@ -1,9 +1,9 @@
 //! A text under inspection: its bytes, its key, and the questions every detector asks of the bytes around a candidate.
 
 use crate::redact::Kind;
-use crate::redact::context;
+use crate::redact::context::{self, Words};
 use crate::redact::detectors::Limits;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// One string while it is scanned. Positions are bytes of this string.
 pub(crate) struct Text<'a> {
@@ -16,6 +16,7 @@ pub(crate) struct Text<'a> {
     pub(crate) limits: &'a Limits,
     around: Cell<Option<(usize, usize, u64)>>,
     key_context: Cell<Option<u64>>,
+    words: RefCell<Words>,
 }
 
 /// A finding before overlaps are settled.
@@ -29,7 +30,16 @@ pub(crate) struct Hit {
 
 impl<'a> Text<'a> {
     pub(crate) fn new(str: &'a str, key: Option<&'a str>, limits: &'a Limits) -> Text<'a> {
-        Text { str, bytes: str.as_bytes(), key, cut: false, limits, around: Cell::new(None), key_context: Cell::new(None) }
+        Text {
+            str,
+            bytes: str.as_bytes(),
+            key,
+            cut: false,
+            limits,
+            around: Cell::new(None),
+            key_context: Cell::new(None),
+            words: RefCell::default(),
+        }
     }
 
     /// The byte there, or 0 outside: no detector takes a zero byte for anything.
@@ -106,6 +116,17 @@ impl<'a> Text<'a> {
         (self.before(start) == b' ' && far.is_ascii_digit()) || (self.at(end) == b' ' && self.at(end + 1).is_ascii_digit())
     }
 
+    /// The context bits around every candidate between two positions and in it: at least those that [`Text::context`] gives for each.
+    pub(crate) fn context_around(&self, start: usize, end: usize) -> u64 {
+        self.key_context() | self.words.borrow_mut().near(self.str, start, end)
+    }
+
+    fn key_context(&self) -> u64 {
+        let key = self.key_context.get().unwrap_or_else(|| self.key.map_or(0, context::of_key));
+        self.key_context.set(Some(key));
+        key
+    }
+
     /// The context bits around a candidate. Remembered, since many types ask about the same digits.
     pub(crate) fn context(&self, start: usize, end: usize) -> u64 {
         if let Some((s, e, bits)) = self.around.get()
@@ -113,9 +134,7 @@ impl<'a> Text<'a> {
         {
             return bits;
         }
-        let key = self.key_context.get().unwrap_or_else(|| self.key.map_or(0, context::of_key));
-        self.key_context.set(Some(key));
-        let bits = key | context::around(self.str, start, end);
+        let bits = self.key_context() | self.words.borrow_mut().around(self.str, start, end);
         self.around.set(Some((start, end, bits)));
         bits
     }

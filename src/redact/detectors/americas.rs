@@ -26,7 +26,8 @@ fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         out.found_in_context(text, Kind::BrCnpj, start, end, true);
     }
     // Canadian social insurance: Luhn; no number begins with 0 or 8.
-    if let Some(id) = read(text, start, &[3, 3, 3], b" -.", digits)
+    if number.could_be(&[3, 3, 3])
+        && let Some(id) = read(text, start, &[3, 3, 3], b" -.", digits)
         && !matches!(id.at(0), b'0' | b'8')
         && text.stands_alone(start, id.end)
         && !(id.grouped && text.in_digit_row(start, id.end))
@@ -34,7 +35,8 @@ fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     {
         out.found_in_context(text, Kind::CaSin, start, id.end, true);
     }
-    if let Some(id) = read(text, start, &[4, 4, 1], b"-", digits)
+    if number.could_be(&[4, 4, 1])
+        && let Some(id) = read(text, start, &[4, 4, 1], b"-", digits)
         && text.stands_alone(start, id.end)
         && let Some(d) = Digits::of(id.chars())
     {

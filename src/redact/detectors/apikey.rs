@@ -7,6 +7,7 @@ use super::placeholder::{Written, is_placeholder};
 use super::{Detector, Probe, Set};
 use crate::redact::Kind;
 use crate::redact::text::{Out, Text, is_base64url, is_word};
+use std::sync::LazyLock;
 
 /// The detector.
 pub(super) const DETECTOR: Detector = Detector { probe: Probe::Window(windows, find) };
@@ -159,6 +160,12 @@ static FORMS: &[Form] = &[
     form("newrelic_key", b"NRAK-", 0, capitals, 27, 27),
 ];
 
+/// The forms by the byte in the middle of their trigger, in their order.
+static BY_MIDDLE: LazyLock<Vec<Vec<&'static Form>>> = LazyLock::new(|| {
+    let of = |middle: u8| FORMS.iter().filter(|form| form.lead.get(form.wake + 1) == Some(&middle)).collect();
+    (0..=255).map(of).collect()
+});
+
 fn windows() -> Vec<[Set; 3]> {
     let mut all = Vec::new();
     for form in FORMS {
@@ -196,9 +203,10 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
         b'g' if text.at(at + 1) == b'=' => azure_sas(text, at, out),
         _ => {}
     }
-    for form in FORMS {
+    for form in BY_MIDDLE.get(usize::from(text.at(at))).into_iter().flatten() {
         let Some(start) = at.checked_sub(1 + form.wake) else { continue };
-        if text.starts_with(start, form.lead)
+        if form.lead.first() == Some(&text.at(start))
+            && text.starts_with(start, form.lead)
             && let Some(end) = body(text, form, start)
         {
             out.secret(text, Kind::ApiKey, form.subtype, start, end);

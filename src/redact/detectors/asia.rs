@@ -12,9 +12,11 @@ pub(super) const DETECTOR: Detector = Detector { probe: Probe::Number(number) };
 pub(super) const DETECTOR_WORD: Detector = Detector { probe: Probe::Word(word) };
 
 fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
-    twelve(text, number.start, out);
+    if number.could_be(&[4, 4, 4]) {
+        twelve(text, number.start, out);
+    }
     korean(text, number, out);
-    australian(text, number.start, out);
+    australian(text, number, out);
 }
 
 fn word(text: &Text<'_>, word: Word, out: &mut Out<'_>) {
@@ -109,20 +111,26 @@ fn korean(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
 }
 
 /// Tax file, business and Medicare numbers, each with its weights.
-fn australian(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
-    if let Some(id) = read(text, start, &[3, 3, 3], b" -", digits).filter(|id| text.stands_alone(start, id.end))
+fn australian(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
+    let start = number.start;
+    if number.could_be(&[3, 3, 3])
+        && let Some(id) = read(text, start, &[3, 3, 3], b" -", digits).filter(|id| text.stands_alone(start, id.end))
         && let Some(d) = Digits::of(id.chars())
         && d.weighted(&[1, 4, 3, 7, 5, 8, 6, 9, 10]) % 11 == 0
         && !d.all_equal()
     {
         out.found_in_context(text, Kind::AuTfn, start, id.end, true);
     }
-    if let Some(id) = read(text, start, &[2, 3, 3, 3], b" ", digits).filter(|id| text.stands_alone(start, id.end))
+    if number.could_be(&[2, 3, 3, 3])
+        && let Some(id) = read(text, start, &[2, 3, 3, 3], b" ", digits).filter(|id| text.stands_alone(start, id.end))
         && let Some(d) = Digits::of(id.chars())
         && d.at(0) > 0
         && (d.weighted(&[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19]) - 10) % 89 == 0
     {
         out.found_in_context(text, Kind::AuAbn, start, id.end, true);
+    }
+    if !(number.could_be(&[4, 5, 1]) || number.digits_in(0) == 11) {
+        return;
     }
     let card = read(text, start, &[4, 5, 1], b" -", digits)
         .or_else(|| read(text, start, &[4, 5, 1, 1], b" -/", digits))

@@ -92,10 +92,11 @@ fn named(name: &[u8]) -> Option<Named> {
 }
 
 fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
-    let start = text.run_back(at, NAME, |b| is_word(b) || b == b'-');
     let end = text.run(at, NAME, |b| is_word(b) || b == b'-');
-    let Some(named) = named(text.slice(start, end)) else { return end };
+    // Most such words stand in prose, so what follows is asked before what they are.
     let Some((from, written)) = operator(text, end) else { return end };
+    let start = text.run_back(at, NAME, |b| is_word(b) || b == b'-');
+    let Some(named) = named(text.slice(start, end)) else { return end };
     // One byte past the longest value tells that it is none.
     let limit = if named == Named::Password { PASSWORD_BYTES } else { KEY_VALUE };
     let (from, to, written) = value(text, from, written, limit);
@@ -203,6 +204,15 @@ fn value(text: &Text<'_>, from: usize, written: Written, limit: usize) -> (usize
 }
 
 fn find_scheme(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
+    // Each scheme has its trigger at one place: "explorer", "broken" and "music" end here.
+    let (word, back) = match text.at(at).to_ascii_lowercase() {
+        b'e' => (&b"bearer"[..], 4),
+        b'k' => (&b"token"[..], 2),
+        _ => (&b"basic"[..], 3),
+    };
+    if !at.checked_sub(back).is_some_and(|start| text.starts_with_nocase(start, word)) {
+        return at + 1;
+    }
     let start = text.run_back(at, 8, |b| b.is_ascii_alphabetic());
     let end = text.run(at, 8, |b| b.is_ascii_alphabetic());
     let scheme = text.slice(start, end);

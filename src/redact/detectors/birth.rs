@@ -4,6 +4,7 @@ use super::checks::real_date;
 use super::{Detector, Number, Probe};
 use crate::redact::Kind;
 use crate::redact::text::{Out, Text, is_word};
+use std::sync::LazyLock;
 
 /// The detector.
 pub(super) const DETECTOR: Detector = Detector { probe: Probe::Number(find) };
@@ -58,6 +59,12 @@ const MONTHS: [&[&str]; 12] = [
     ],
 ];
 
+/// The names with their month, by their first letter.
+static BY_LEAD: LazyLock<Vec<Vec<(&'static [u8], u32)>>> = LazyLock::new(|| {
+    let names = || MONTHS.iter().zip(1..).flat_map(|(names, month)| names.iter().map(move |name| (name.as_bytes(), month)));
+    (0..=255u8).map(|lead| names().filter(|(name, _)| name.first() == Some(&lead)).collect()).collect()
+});
+
 fn find(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if !out.wants(Kind::DateOfBirth) || number.digits_in(0) > 4 {
         return;
@@ -99,7 +106,8 @@ fn numeric(text: &Text<'_>, number: &Number) -> Option<(usize, usize)> {
 
 /// `12 May 1980`, `12. Mai 1980`, `12 de mayo de 1980`, `1st of May, 1980`
 fn worded(text: &Text<'_>, number: &Number) -> Option<(usize, usize)> {
-    let first = number.end_of(0).filter(|_| number.digits_in(0) <= 2)?;
+    // Digits behind the sign are no month.
+    let first = number.end_of(0).filter(|_| number.digits_in(0) <= 2 && number.len() == 1)?;
     let mut at = [&b"st"[..], b"nd", b"rd", b"th", b"er"].iter().find(|s| text.starts_with(first, s)).map_or(first, |s| first + s.len());
     at = text.run(at, 3, |b| matches!(b, b'.' | b' ' | b'-'));
     at = filler(text, at);
@@ -113,12 +121,12 @@ fn worded(text: &Text<'_>, number: &Number) -> Option<(usize, usize)> {
 fn american(text: &Text<'_>, number: &Number) -> Option<(usize, usize)> {
     let first = number.end_of(0).filter(|_| number.digits_in(0) <= 2 && text.before(number.start) == b' ')?;
     let word_end = text.run_back(number.start, 2, |b| matches!(b, b' ' | b'.'));
+    let at = [&b"st"[..], b"nd", b"rd", b"th"].iter().find(|s| text.starts_with(first, s)).map_or(first, |s| first + s.len());
+    let (year, end) = year_at(text, text.run(at, 2, |b| matches!(b, b',' | b' ')))?;
     let named = |start: usize| month_at(text, start).filter(|(_, end)| *end == word_end).map(|(month, _)| (start, month));
     // Behind a script without spaces the name begins at its first Latin letter: `是Dec 14, 1964`.
     let (start, month) = named(text.run_back(word_end, 12, |b| b.is_ascii_alphabetic() || b >= 0x80))
         .or_else(|| named(text.run_back(word_end, 12, |b| b.is_ascii_alphabetic())))?;
-    let at = [&b"st"[..], b"nd", b"rd", b"th"].iter().find(|s| text.starts_with(first, s)).map_or(first, |s| first + s.len());
-    let (year, end) = year_at(text, text.run(at, 2, |b| matches!(b, b',' | b' ')))?;
     is_birth(year, month, value(text.slice(number.start, first))).then_some((start, end))
 }
 
@@ -147,8 +155,9 @@ fn filler(text: &Text<'_>, at: usize) -> usize {
 fn month_at(text: &Text<'_>, at: usize) -> Option<(u32, usize)> {
     let end = text.run(at, 16, |b| b.is_ascii_alphabetic() || b >= 0x80);
     let name = text.slice(at, end);
-    let month = MONTHS.iter().position(|names| names.iter().any(|month| name.eq_ignore_ascii_case(month.as_bytes())))?;
-    (!is_word(text.before(at))).then_some((month as u32 + 1, end))
+    let names = BY_LEAD.get(usize::from(name.first()?.to_ascii_lowercase()))?;
+    let &(_, month) = names.iter().find(|(month, _)| name.eq_ignore_ascii_case(month))?;
+    (!is_word(text.before(at))).then_some((month, end))
 }
 
 fn year_at(text: &Text<'_>, at: usize) -> Option<(u32, usize)> {

@@ -47,11 +47,21 @@ fn local(text: &Text<'_>, at: usize) -> Option<usize> {
     let mut chars = 0;
     // Whether the part is written in a script without spaces between words; it does not mix with Latin letters.
     let mut unspaced = None;
+    // The last sign that may be debris of what stands before the name.
+    let mut debris = None;
     let head = text.str.get(..at)?;
     for (place, c) in head.char_indices().rev() {
-        let fits = if c.is_ascii() { c.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_{}~-`|".contains(&(c as u8)) } else { c.is_alphabetic() };
+        let sign = matches!(c, '=' | '/' | '`' | '|' | '?' | '&' | '{' | '}' | '\'' | '#' | '$' | '*' | '!');
+        let fits = if c.is_ascii() {
+            sign || c.is_ascii_alphanumeric() || matches!(c, '.' | '%' | '+' | '^' | '_' | '~' | '-')
+        } else {
+            c.is_alphabetic()
+        };
         if !fits || chars == LOCAL {
             break;
+        }
+        if sign && debris.is_none() {
+            debris = Some(place);
         }
         if c.is_alphanumeric() {
             let this = is_unspaced(c);
@@ -67,7 +77,7 @@ fn local(text: &Text<'_>, at: usize) -> Option<usize> {
     }
     // `mailto:` ends at its colon by itself. Debris of quotes, lists and assignments is not part of the name.
     let mut part = text.str.get(start..at)?;
-    if let Some(cut) = part.rfind(['=', '/', '`', '|', '?', '&', '{', '}', '\'', '#', '$', '*', '!']) {
+    if let Some(cut) = debris.map(|place| place - start) {
         let tail = part.get(cut + 1..)?;
         // Inside a URL or an assignment the name begins behind the sign; a name may also hold one (`a&b@x.org`).
         let sign = part.as_bytes().get(cut).copied().unwrap_or(0);
@@ -84,7 +94,10 @@ fn local(text: &Text<'_>, at: usize) -> Option<usize> {
     }
     let trimmed = part.trim_start_matches(['.', '\'', '-', '+', '*', '%', '^', '~']);
     start += part.len() - trimmed.len();
-    let alone = !trimmed.is_empty() && !trimmed.ends_with('.') && !trimmed.contains("..") && trimmed.chars().any(char::is_alphanumeric);
+    let alone = !trimmed.is_empty()
+        && !trimmed.ends_with('.')
+        && !trimmed.as_bytes().windows(2).any(|w| w == b"..")
+        && trimmed.chars().any(char::is_alphanumeric);
     alone.then_some(start)
 }
 
@@ -151,12 +164,18 @@ fn remote(text: &Text<'_>, at: usize, end: usize) -> bool {
     if user == b"git" && matches!(text.at(end), b':' | b'/') {
         return true;
     }
+    if text.at(end) != b':' {
+        return false;
+    }
     let path = text.slice(end + 1, text.run(end + 1, 128, |b| is_word(b) || matches!(b, b'/' | b'.' | b'-' | b'~')));
-    text.at(end) == b':' && path.contains(&b'/') && !path.starts_with(b"//")
+    path.contains(&b'/') && !path.starts_with(b"//")
 }
 
 /// `scheme://user@host`, `scheme://user:password@host`: the part before the `@` signs in, and is no mailbox.
 fn in_url(text: &Text<'_>, start: usize) -> bool {
+    if !matches!(text.before(start), b'/' | b':') {
+        return false;
+    }
     let from =
         text.run_back(start, 128, |b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'<' | b'>' | b'?' | b'#' | b',' | b';' | b'|'));
     let head = text.slice(from, start);

@@ -13,9 +13,16 @@ pub(super) const DETECTOR_WORD: Detector = Detector { probe: Probe::Word(word) }
 
 fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     let start = number.start;
-    german(text, start, out);
-    french(text, start, out);
-    spanish(text, start, out);
+    if number.could_be(&[2, 3, 3, 3]) {
+        german(text, start, out);
+    }
+    // Solid, a Corsican number has six digits before its letter.
+    if number.could_be(&[1, 2, 2, 2, 3, 3, 2]) || number.digits_in(0) == 6 {
+        french(text, start, out);
+    }
+    if matches!(number.digits_in(0), 7 | 8) {
+        spanish(text, start, out);
+    }
     dutch(text, number, out);
     polish(text, number, out);
 }

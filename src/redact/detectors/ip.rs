@@ -16,6 +16,10 @@ pub(super) const DETECTOR_V6: Detector = Detector { probe: Probe::Window(windows
 const HEX: &[u8] = b"0123456789abcdefABCDEF";
 const HEX_OR_COLON: &[u8] = b"0123456789abcdefABCDEF:";
 
+fn is_hex_or_colon(b: u8) -> bool {
+    b.is_ascii_hexdigit() || b == b':'
+}
+
 /// Words, or ends of words, before a version.
 const VERSIONED: &[&[u8]] = &[
     b"version",
@@ -99,7 +103,7 @@ fn is_quad(bytes: &[u8]) -> bool {
 
 /// `::ffff:1.2.3.4`: the IPv6 detector speaks for the whole.
 fn inside_v6(text: &Text<'_>, start: usize) -> bool {
-    let from = text.run_back(start, 45, |b| HEX_OR_COLON.contains(&b));
+    let from = text.run_back(start, 45, is_hex_or_colon);
     text.slice(from, start).windows(2).any(|w| w == b"::") || text.slice(from, start).iter().filter(|b| **b == b':').count() >= 6
 }
 
@@ -203,13 +207,17 @@ fn versions_before(text: &Text<'_>, at: usize) -> bool {
 }
 
 fn v6(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
-    let start = text.run_back(at, 40, |b| HEX_OR_COLON.contains(&b));
+    let start = text.run_back(at, 40, is_hex_or_colon);
     // A name may stand right before: `ip:2001:db8::1` is an address behind its word.
     let labelled = text.at(start) == b':' && text.at(start + 1) != b':' && is_word(text.before(start));
     let start = start + usize::from(labelled);
-    let stop = text.run(at, usize::MAX, |b| HEX_OR_COLON.contains(&b) || b == b'.');
+    let stop = text.run(at, usize::MAX, |b| is_hex_or_colon(b) || b == b'.');
     if stop - start > 60 {
         return stop;
+    }
+    // Every address has two colons at least; "10:30" has one.
+    if text.slice(start, stop).iter().filter(|b| **b == b':').count() < 2 {
+        return stop.max(at + 1);
     }
     let Some((start, end, address)) = parse(text, start, stop) else { return stop.max(at + 1) };
     let colons = text.slice(start, end).iter().filter(|b| **b == b':').count();

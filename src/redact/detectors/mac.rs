@@ -24,13 +24,16 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     let octets = text.slice(start, start + LENGTH);
     let shaped = octets.len() == LENGTH
         && octets.iter().enumerate().all(|(place, &b)| if place % 3 == 2 { b == sep } else { b.is_ascii_hexdigit() });
+    if !shaped {
+        return at + 1;
+    }
     // Another octet before makes it a longer chain; a word before ("mac:") does not.
     let far = start.checked_sub(3);
     let chained = text.before(start) == sep
         && far.is_some_and(|far| text.slice(far, far + 2).iter().all(u8::is_ascii_hexdigit) && !is_word(text.before(far)));
     let bounded = !is_word(text.before(start)) && !is_word(text.at(start + LENGTH)) && text.at(start + LENGTH) != sep && !chained;
     let glued = text.before(start) == b'-' && sep == b'-';
-    if shaped && bounded && !glued && tells(octets) {
+    if bounded && !glued && tells(octets) {
         out.found(text, Kind::MacAddress, start, start + LENGTH);
         return start + LENGTH;
     }
@@ -43,9 +46,12 @@ fn cisco(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     let groups = text.slice(start, start + 14);
     let shaped =
         groups.len() == 14 && groups.iter().enumerate().all(|(place, &b)| if place % 5 == 4 { b == b'.' } else { b.is_ascii_hexdigit() });
+    if !shaped {
+        return at + 1;
+    }
     let letters = groups.iter().any(u8::is_ascii_alphabetic);
     let digits = groups.iter().any(u8::is_ascii_digit);
-    if shaped && letters && digits && text.stands_alone(start, start + 14) && tells(groups) {
+    if letters && digits && text.stands_alone(start, start + 14) && tells(groups) {
         out.found(text, Kind::MacAddress, start, start + 14);
         return start + 14;
     }

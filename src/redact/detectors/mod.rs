@@ -127,7 +127,7 @@ pub(crate) struct Word {
 const GROUPS: usize = 8;
 
 /// Digits with single separators between them, from a given first digit on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Number {
     pub(crate) start: usize,
     groups: [Group; GROUPS],
@@ -143,9 +143,15 @@ struct Group {
 }
 
 impl Number {
-    /// Reads on from a run of digits.
-    pub(crate) fn read(text: &Text<'_>, start: usize, end: usize) -> Number {
-        let mut number = Number { start, groups: [Group::default(); GROUPS], len: 1 };
+    /// None yet.
+    pub(crate) fn none() -> Number {
+        Number { start: 0, groups: [Group::default(); GROUPS], len: 0 }
+    }
+
+    /// Reads on from a run of digits, in place of what was read before.
+    pub(crate) fn read(&mut self, text: &Text<'_>, start: usize, end: usize) {
+        let number = self;
+        (number.start, number.len) = (start, 1);
         number.groups[0] = Group { start, end, sep: 0 };
         let mut end = end;
         while number.len < GROUPS {
@@ -169,7 +175,6 @@ impl Number {
             number.len += 1;
             end = stop;
         }
-        number
     }
 
     /// Digits in group `at`; 0 past the last.
@@ -180,6 +185,17 @@ impl Number {
     /// The end of group `at`.
     pub(crate) fn end_of(&self, at: usize) -> Option<usize> {
         self.group(at).map(|g| g.end)
+    }
+
+    /// Digits in all groups that were read.
+    pub(crate) fn total(&self) -> usize {
+        (0..self.len).map(|at| self.digits_in(at)).sum()
+    }
+
+    /// Whether digits in brackets or groups past the last that was read could belong to it.
+    pub(crate) fn may_go_on(&self, text: &Text<'_>) -> bool {
+        let end = self.end_of(self.len - 1).unwrap_or(self.start);
+        self.len == GROUPS || (end..end + 3).any(|at| text.at(at) == b'(') || text.before(self.start) == b'('
     }
 
     /// What joins group `at` to the next; 0 for nothing.
@@ -201,6 +217,16 @@ impl Number {
         let fits =
             lens.iter().enumerate().all(|(at, &len)| self.digits_in(at) == len && (at + 1 == lens.len() || self.sep_after(at) == sep));
         if fits { self.end_of(lens.len() - 1) } else { None }
+    }
+
+    /// Whether the digits could be an identifier that is printed in groups of these lengths, or solid. What it lets pass is read in full;
+    /// what it does not is most numbers.
+    pub(crate) fn could_be(&self, lens: &[usize]) -> bool {
+        let first = self.digits_in(0);
+        match lens {
+            [one, two, ..] if first == *one => self.digits_in(1) == *two || first == lens.iter().sum::<usize>(),
+            _ => first == lens.iter().sum::<usize>(),
+        }
     }
 
     /// The end of the first group, if it alone has so many digits.

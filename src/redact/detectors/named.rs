@@ -17,7 +17,8 @@ fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     let start = number.start;
     let solid = number.digits_in(0);
     let Some(first) = number.end_of(0) else { return };
-    if text.stands_alone(start, first) && !is_date(text.slice(start, first)) && !is_amount(text, start, first) {
+    if (6..=20).contains(&solid) && text.stands_alone(start, first) && !is_date(text.slice(start, first)) && !is_amount(text, start, first)
+    {
         if (6..=17).contains(&solid) && !is_epoch(text.slice(start, first)) {
             out.found_in_context(text, Kind::BankAccount, start, first, false);
         }
@@ -87,10 +88,13 @@ fn word(text: &Text<'_>, word: Word, out: &mut Out<'_>) {
 fn licence_with_signs(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
     let end = text.run(start, 24, |b| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'-');
     let value = text.slice(start, end);
+    if !value.contains(&b'-') {
+        return;
+    }
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     let parts = || value.split(|b| *b == b'-');
     let years = parts().all(|part| part.len() == 4 && (part.starts_with(b"19") || part.starts_with(b"20")));
-    let shaped = value.contains(&b'-') && parts().all(|part| !part.is_empty()) && parts().count() <= 5;
+    let shaped = parts().all(|part| !part.is_empty()) && parts().count() <= 5;
     if shaped && (5..=20).contains(&value.len()) && digits >= 5 && !years && !is_date(value) && text.stands_alone(start, end) {
         out.found_in_context(text, Kind::DriverLicense, start, end, false);
     }

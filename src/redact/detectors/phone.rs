@@ -71,6 +71,13 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if quad || is_date(text, number) {
         return;
     }
+    if number.total() < 8 && !number.may_go_on(text) {
+        return;
+    }
+    // Without a word anywhere around it, the number need not be read.
+    if text.context_around(start, start + DIALLED) & Kind::Phone.context() == 0 {
+        return;
+    }
     let dialled = Dialled::read(text, start);
     if let (Some(end), regions @ [_, ..]) = (number.end_of(0), text.limits.bare_regions())
         && text.stands_alone(start, end)
@@ -174,6 +181,9 @@ fn is_date(text: &Text<'_>, number: &Number) -> bool {
         || number.shape(&[2, 2, 4], b"-./").is_some()
 }
 
+/// Bytes of the longest number that is read: sixteen digits, a sign of two bytes behind each of ten groups, and brackets.
+const DIALLED: usize = 48;
+
 /// Digits as people write them to be dialled, read as far as they go.
 struct Dialled {
     digits: [u8; 16],
@@ -240,16 +250,16 @@ impl Dialled {
     fn international(&self, count: usize, skip: usize) -> bool {
         let Some(dialled) = count.checked_sub(skip).filter(|n| (7..=15).contains(n)) else { return false };
         let Some(&(code, min, max)) = (1..=3).find_map(|width| {
-            CODES
-                .iter()
-                .find(|(code, ..)| width <= dialled && usize::from(digits_of(*code)) == width && *code == self.number(skip, skip + width))
+            let at = CODES.binary_search_by_key(&self.number(skip, skip + width), |(code, ..)| *code).ok()?;
+            CODES.get(at).filter(|(code, ..)| width <= dialled && usize::from(digits_of(*code)) == width)
         }) else {
             return false;
         };
         let width = usize::from(digits_of(code));
         let rest = dialled - width;
-        let digits: Vec<u8> = self.digits.get(skip..count).unwrap_or_default().iter().map(|d| d + b'0').collect();
-        (usize::from(min)..=usize::from(max)).contains(&rest) && (code != 1 || Digits::of(&digits).is_some_and(|d| is_american(&d, 1)))
+        let digits = || self.digits.map(|digit| digit + b'0');
+        let american = || digits().get(skip..count).and_then(Digits::of).is_some_and(|d| is_american(&d, 1));
+        (usize::from(min)..=usize::from(max)).contains(&rest) && (code != 1 || american())
     }
 
     /// Whether the first `len` groups have these lengths.
@@ -308,6 +318,11 @@ fn digits_of(code: u16) -> u8 {
 mod tests {
     use crate::redact::Kind::Phone;
     use crate::redact::detectors::testing::{found, none};
+
+    #[test]
+    fn country_codes_are_in_order() {
+        assert!(super::CODES.is_sorted_by_key(|(code, ..)| *code));
+    }
 
     #[test]
     fn international_numbers_are_found_in_any_grouping() {

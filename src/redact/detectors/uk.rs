@@ -21,7 +21,8 @@ fn number(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     {
         nino(text, from, out);
     }
-    if let Some(id) = read(text, start, &[3, 3, 4], b" -", digits)
+    if number.could_be(&[3, 3, 4])
+        && let Some(id) = read(text, start, &[3, 3, 4], b" -", digits)
         && text.stands_alone(start, id.end)
         && let Some(d) = Digits::of(id.chars())
     {
