@@ -67,7 +67,7 @@ const WORDS: &[(u64, &[&str])] = &[
         "prawo jazdy", "rijbewijs", "운전면허", "運転免許", "驾驶证", "驾照"]),
     (BIRTH, &["born", "birth", "dob", "d.o.b", "geboren", "geb", "geburtsdatum", "geburtstag", "né", "née", "naissance", "nacido",
         "nacida", "nacimiento", "nato", "nata", "nascita", "nascimento", "nascido", "nascida", "geboortedatum", "urodz", "ur",
-        "生年月日", "생년월일", "出生", "bday"]),
+        "生年月日", "생년월일", "출생", "出生", "bday"]),
     (PHONE, &["phone", "tel", "tél", "tlf", "telf", "call", "cell", "mobile", "fax", "whatsapp", "contact", "reach", "dial", "sms",
         "text me", "messages to", "hotline", "telefon", "telephone", "anruf", "rufen", "mobil", "handy", "téléphone", "appel",
         "portable", "llam", "teléfono", "móvil", "celular", "ligue", "telefone", "chiama", "cellulare", "telefoon", "bel", "ring",
@@ -94,32 +94,81 @@ static BY_LEAD: LazyLock<Vec<Vec<(&'static [u8], u64)>>> = LazyLock::new(|| {
 pub(crate) fn around(text: &str, start: usize, end: usize) -> u64 {
     let from = before(text, start);
     let to = after(text, end);
-    words(text, from, start, start) | words(text, end, to, to)
+    // A word after it counts where it begins near: "(Australian Business Number)" is long.
+    words(text, from, start, start) | words(text, end, to, text.len())
 }
 
-/// The bits of a key: the words at its end, without a trailing "number" or the like. `customer_phone_number` is a phone,
+/// Numbers of a person at some office: of these `…_id` and `…_card` name the number itself.
+const IDS: u64 =
+    SSN | ITIN | NHS | STEUER | BSN | CPF | CNPJ | AADHAAR | PAN | TFN | ABN | MEDICARE | NRIC | PESEL | RRN | MY_NUMBER | SIN | PASSPORT;
+
+/// What may stand at the end of a key without naming anything, and for which types that is so.
+const GENERIC: &[(&[u8], u64)] = &[
+    (b"number", u64::MAX),
+    (b"value", u64::MAX),
+    (b"num", u64::MAX),
+    (b"no", u64::MAX),
+    (b"nr", u64::MAX),
+    (b"id", IDS),
+    (b"card", IDS),
+    (b"code", IDS),
+    (b"date", BIRTH),
+    (b"el", BIRTH),
+    (b"le", BIRTH),
+    (b"il", BIRTH),
+    (b"am", BIRTH),
+    (b"on", BIRTH),
+];
+
+/// The bits of a key: the words at its end, with or without a trailing "number" or the like. `customer_phone_number` is a phone,
 /// `account_created_at` is no account.
 pub(crate) fn of_key(key: &str) -> u64 {
-    let bytes = key.as_bytes();
-    let mut end = bytes.len();
-    for _ in 0..3 {
-        while end > 0 && bytes.get(end - 1).is_some_and(|b| matches!(b, b'_' | b'-' | b' ' | b'.')) {
-            end -= 1;
-        }
-        let tail = bytes.get(..end).unwrap_or_default();
-        let cut = [&b"number"[..], b"value", b"num", b"no", b"nr"].into_iter().find(|suffix| {
-            tail.len() > suffix.len() && tail.get(tail.len() - suffix.len()..).is_some_and(|t| t.eq_ignore_ascii_case(suffix)) && {
-                let at = tail.len() - suffix.len();
-                !tail.get(at - 1).is_some_and(u8::is_ascii_alphabetic) || tail.get(at).is_some_and(u8::is_ascii_uppercase)
-            }
+    let mut tail = key;
+    let mut mask = u64::MAX;
+    let mut found = 0;
+    loop {
+        tail = tail.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | ' ' | '.'));
+        let named = (suffixes(tail) | last_word(tail)) & mask;
+        // The number of an order is none to call: only a key that is "number" as a whole may speak of phones.
+        found |= if whole_word(tail) { named } else { named & !PHONE_MAYBE };
+        let bytes = tail.as_bytes();
+        let generic = GENERIC.iter().find_map(|&(word, of)| {
+            let at = bytes.len().checked_sub(word.len()).filter(|&at| at > 0)?;
+            (starts_word(bytes, at) && bytes.get(at..)?.eq_ignore_ascii_case(word)).then_some((at, of))
         });
-        match cut {
-            Some(suffix) => end -= suffix.len(),
-            None => break,
-        }
+        let Some((at, of)) = generic else { break };
+        mask &= of;
+        tail = tail.get(..at).unwrap_or_default();
     }
-    let tail = key.get(..end).unwrap_or(key);
-    whole(tail) | last_word(tail)
+    found | before_of(key)
+}
+
+/// Whether a key is one word.
+fn whole_word(key: &str) -> bool {
+    key.bytes().all(|b| b.is_ascii_lowercase()) || key.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// Whether a word of a key begins there: behind a sign, or at a capital behind a small letter.
+fn starts_word(bytes: &[u8], at: usize) -> bool {
+    let prev = at.checked_sub(1).and_then(|p| bytes.get(p)).copied().unwrap_or(b'_');
+    let capital = bytes.get(at).is_some_and(u8::is_ascii_uppercase);
+    (prev < 0x80 && !prev.is_ascii_alphanumeric()) || (capital && (prev.is_ascii_lowercase() || prev >= 0x80))
+}
+
+/// The bits of `permis_de_conduire`, `cpfDoCliente`: the word that names stands first.
+fn before_of(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    let end = (1..bytes.len()).find(|&at| {
+        let rest = bytes.get(at..).unwrap_or_default().trim_ascii_start();
+        let rest = rest.strip_prefix(b"_").or_else(|| rest.strip_prefix(b"-")).unwrap_or(rest);
+        let from = bytes.len() - rest.len();
+        starts_word(bytes, from)
+            && [&b"de"[..], b"do", b"da", b"del", b"di", b"of"].iter().any(|of| {
+                rest.get(..of.len()).is_some_and(|head| head.eq_ignore_ascii_case(of))
+                    && (starts_word(bytes, from + of.len()) || matches!(rest.get(of.len()), Some(b'_' | b'-' | b' ')))
+            })
+    });
+    end.and_then(|end| key.get(..end)).map_or(0, suffixes)
 }
 
 /// The bits of the words that begin where the last word of the key begins.
@@ -140,12 +189,15 @@ fn last_word(tail: &str) -> u64 {
     0
 }
 
-/// The bits of the words that the key is, once both are squeezed: `socialSecurity`, `tax-id`.
-fn whole(tail: &str) -> u64 {
+/// The bits of the words that the last words of the key are, once both are squeezed: `socialSecurity`, `customer_tax-id`.
+fn suffixes(tail: &str) -> u64 {
     let squeeze = |c: &char| !matches!(c, '-' | '_' | ' ');
-    let squeezed: String = tail.chars().filter(squeeze).flat_map(char::to_lowercase).collect();
-    let is_it = |word: &&str| word.chars().filter(squeeze).eq(squeezed.chars());
-    WORDS.iter().filter(|(_, words)| words.iter().any(&is_it)).fold(0, |all, (bits, _)| all | bits)
+    let bytes = tail.as_bytes();
+    let starts = (0..bytes.len()).filter(|&at| at == 0 || (bytes.get(at).is_some_and(u8::is_ascii_alphabetic) && starts_word(bytes, at)));
+    starts.filter_map(|at| tail.get(at..)).fold(0, |all, suffix| {
+        let is_it = |word: &&str| word.chars().filter(squeeze).eq(suffix.chars().filter(squeeze).flat_map(char::to_lowercase));
+        WORDS.iter().filter(|(_, words)| words.iter().any(&is_it)).fold(all, |all, (bits, _)| all | bits)
+    })
 }
 
 /// The bits of the words that start in `from..to` of the text and end by `limit`.
@@ -199,7 +251,9 @@ fn word_at(bytes: &[u8], at: usize, limit: usize, key: bool) -> u64 {
             continue;
         }
         let short = word.len() <= 3 && word.is_ascii();
-        let goes_on = bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || (*b >= 0x80 && word.is_ascii()));
+        // Only a Latin letter goes on with a Latin word; an ideograph or a full-width colon ends it: `DOB：`, `SINは`.
+        let goes_on =
+            bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || (word.is_ascii() && matches!(b, 0xC3..=0xC9 | 0xCC | 0xCD)));
         let camel = key && bytes.get(end).is_some_and(u8::is_ascii_uppercase);
         if !(short && goes_on) || camel || digits_follow(bytes, end) {
             found |= bits;
@@ -258,7 +312,7 @@ fn after(text: &str, end: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{ACCOUNT, BIRTH, ITIN, PHONE, SIN, SSN, around, of_key};
+    use super::{ABN, ACCOUNT, BIRTH, CARD, CPF, DRIVER, ITIN, MEDICARE, PHONE, SIN, SSN, STEUER, around, of_key};
 
     fn at(text: &str) -> u64 {
         let start = text.find('#').unwrap();
@@ -299,5 +353,27 @@ mod tests {
         assert_eq!(of_key("social_security"), SSN);
         assert_eq!(of_key("dateOfBirth"), BIRTH);
         assert_eq!(of_key("total"), 0);
+        for (key, bits) in [
+            ("customer_tax_id", ITIN),
+            ("taxId", ITIN),
+            ("new_SOCIAL_SECURITY", SSN),
+            ("birthDate", BIRTH),
+            ("birth_date", BIRTH),
+            ("IDNR", STEUER),
+            ("australianBusinessNumber", ABN),
+            ("medicareCardNumber", MEDICARE | CARD),
+            ("permis_de_conduire", DRIVER),
+            ("cpfDoCliente", CPF),
+            ("phone2", PHONE),
+            ("order_number", 0),
+            ("account_number", ACCOUNT),
+            ("account_id", 0),
+            ("driver_id", 0),
+            ("created_on", 0),
+            ("mode", 0),
+            ("model_id", 0),
+        ] {
+            assert_eq!(of_key(key), bits, "{key}");
+        }
     }
 }

@@ -283,13 +283,15 @@ impl Redactor {
         let mut names: Vec<Member> = Vec::new();
         json::walk(text, |token| match token {
             Token::String { start, end, key: member } => {
-                let member = member.and_then(|(s, e)| text.get(s..e)).or(key);
+                let member = member.and_then(|(s, e)| text.get(s..e)).map(decoded);
+                let member = member.as_deref().or(key);
                 if member.is_none_or(|member| !self.skips(member)) {
                     self.string(text, start, end, member, level, sink);
                 }
             }
             Token::Number { start, end, key: member } => {
-                let member = member.and_then(|(s, e)| text.get(s..e)).or(key);
+                let member = member.and_then(|(s, e)| text.get(s..e)).map(decoded);
+                let member = member.as_deref().or(key);
                 if let Some(digits) = text.get(start..end)
                     && member.is_none_or(|member| !self.skips(member))
                 {
@@ -433,6 +435,11 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
+/// The name of a member as it reads.
+fn decoded(raw: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', raw.as_bytes()).is_some() { Cow::Owned(Decoded::string(raw).text) } else { Cow::Borrowed(raw) }
+}
+
 /// Lower case without `-`, `_` and spaces.
 fn squeeze(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
@@ -507,5 +514,7 @@ fn apply(text: &str, edits: &[Edit]) -> (String, Vec<Moved>) {
     (new, way)
 }
 
+#[cfg(test)]
+mod accuracy;
 #[cfg(test)]
 mod tests;

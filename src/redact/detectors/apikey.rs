@@ -246,7 +246,10 @@ fn azure_client(text: &Text<'_>, at: usize, out: &mut Out<'_>) {
     let Some(start) = at.checked_sub(4) else { return };
     let class = |b: u8| is_base64url(b) || matches!(b, b'.' | b'~');
     let end = text.run(at + 2, 40, class);
-    let end = end - usize::from(text.before(end) == b'.');
+    let mut end = end;
+    while end > at && text.before(end) == b'.' {
+        end -= 1;
+    }
     let head = text.slice(start, at);
     if head.iter().all(|&b| class(b)) && (31..=34).contains(&(end - at - 2)) && !is_word(text.before(start)) {
         out.secret(text, Kind::ApiKey, "azure_client_secret", start, end);

@@ -73,7 +73,7 @@ fn named(name: &[u8]) -> Option<Named> {
         Some(Named::AwsSecret)
     } else if name.eq_ignore_ascii_case(b"AccountKey") {
         Some(Named::AzureStorage)
-    } else if any(&[b"password", b"passwd", b"pwd", b"passphrase", b"secret"]) {
+    } else if any(&[b"password", b"passwd", b"pwd", b"passphrase", b"secret"]) || name.eq_ignore_ascii_case(b"pgpassword") {
         Some(Named::Password)
     } else if any(&[
         b"apikey",

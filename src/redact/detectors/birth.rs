@@ -66,9 +66,17 @@ fn find(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         numeric(text, number).or_else(|| worded(text, number)).or_else(|| american(text, number)).or_else(|| characters(text, number));
     if let Some((start, end)) = range
         && text.stands_alone(start, end)
+        && !(start < 4 && begins_a_log_line(text, end))
     {
         out.found_in_context(text, Kind::DateOfBirth, start, end, false);
     }
+}
+
+/// A date at the start that a level of logging follows: `2026-03-04 INFO born 1980-05-12`.
+fn begins_a_log_line(text: &Text<'_>, end: usize) -> bool {
+    let at = text.run(end, 24, |b| !b.is_ascii_alphabetic() && b < 0x80);
+    let word = text.slice(at, text.run(at, 9, |b| b.is_ascii_alphabetic()));
+    [&b"INFO"[..], b"WARN", b"WARNING", b"ERROR", b"DEBUG", b"TRACE", b"FATAL"].contains(&word)
 }
 
 /// `1980-05-12`, `12.05.1980`, `5/12/1980`
@@ -105,11 +113,10 @@ fn worded(text: &Text<'_>, number: &Number) -> Option<(usize, usize)> {
 fn american(text: &Text<'_>, number: &Number) -> Option<(usize, usize)> {
     let first = number.end_of(0).filter(|_| number.digits_in(0) <= 2 && text.before(number.start) == b' ')?;
     let word_end = text.run_back(number.start, 2, |b| matches!(b, b' ' | b'.'));
-    let start = text.run_back(word_end, 12, |b| b.is_ascii_alphabetic() || b >= 0x80);
-    let (month, end) = month_at(text, start)?;
-    if end != word_end {
-        return None;
-    }
+    let named = |start: usize| month_at(text, start).filter(|(_, end)| *end == word_end).map(|(month, _)| (start, month));
+    // Behind a script without spaces the name begins at its first Latin letter: `是Dec 14, 1964`.
+    let (start, month) = named(text.run_back(word_end, 12, |b| b.is_ascii_alphabetic() || b >= 0x80))
+        .or_else(|| named(text.run_back(word_end, 12, |b| b.is_ascii_alphabetic())))?;
     let at = [&b"st"[..], b"nd", b"rd", b"th"].iter().find(|s| text.starts_with(first, s)).map_or(first, |s| first + s.len());
     let (year, end) = year_at(text, text.run(at, 2, |b| matches!(b, b',' | b' ')))?;
     is_birth(year, month, value(text.slice(number.start, first))).then_some((start, end))

@@ -157,11 +157,14 @@ fn remote(text: &Text<'_>, at: usize, end: usize) -> bool {
 
 /// `scheme://user@host`, `scheme://user:password@host`: the part before the `@` signs in, and is no mailbox.
 fn in_url(text: &Text<'_>, start: usize) -> bool {
-    let from = text.run_back(start, 128, |b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'<' | b'>' | b'?' | b'#' | b' '));
+    let from =
+        text.run_back(start, 128, |b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'<' | b'>' | b'?' | b'#' | b',' | b';' | b'|'));
     let head = text.slice(from, start);
     head.windows(3).rposition(|w| w == b"://").is_some_and(|sign| {
         let user = head.get(sign + 3..).unwrap_or_default();
-        !user.contains(&b'/') && (user.is_empty() || user.ends_with(b":")) && !text.slice(from, from + sign).ends_with(b"mailto")
+        // Signs may stand between, where the name of a mailbox would begin behind them: `user:$PASS@host`.
+        let signs = user.iter().rposition(|b| *b == b':').map_or(user, |colon| user.get(colon + 1..).unwrap_or_default());
+        !user.contains(&b'/') && signs.iter().all(u8::is_ascii_punctuation) && !text.slice(from, from + sign).ends_with(b"mailto")
     })
 }
 

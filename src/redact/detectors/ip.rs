@@ -32,6 +32,8 @@ const VERSIONED: &[&[u8]] = &[
     b"chrome",
     b"edge",
     b"firefox",
+    b"safari",
+    b"oid",
 ];
 
 /// Words before the number of a part of a document.
@@ -66,8 +68,8 @@ pub(crate) fn v4(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     // A port or prefix length may follow, so only the dots and dashes of identifiers bind.
     let glued = |b: u8, far: u8| matches!(b, b'.' | b'-') && is_word(far);
     if !text.bounded(start, end)
-        || glued(text.before(start), start.checked_sub(1).map_or(0, |p| text.before(p)))
-        || glued(text.at(end), text.at(end + 1))
+        || glued(text.before(start), start.checked_sub(1).map_or(0, |p| text.before(p))) && !ends_range(text, start)
+        || glued(text.at(end), text.at(end + 1)) && !begins_range(text, end)
         || (text.before(start) == b':' && is_word(start.checked_sub(2).map_or(0, |p| text.at(p))) && inside_v6(text, start))
         || !telling_v4(address)
         || (text.limits.keep_private && is_private(IpAddr::V4(address)))
@@ -76,6 +78,23 @@ pub(crate) fn v4(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         return;
     }
     out.found(text, Kind::IpAddress, start, end);
+}
+
+/// `10.0.0.1-10.0.0.9`: another address behind the dash.
+fn begins_range(text: &Text<'_>, end: usize) -> bool {
+    let stop = text.run(end + 1, 16, |b| b.is_ascii_digit() || b == b'.');
+    text.at(end) == b'-' && is_quad(text.slice(end + 1, stop)) && !matches!(text.at(stop), b'-' | b'_') && !is_word(text.at(stop))
+}
+
+/// The same from the other end.
+fn ends_range(text: &Text<'_>, start: usize) -> bool {
+    let dash = start.saturating_sub(1);
+    let from = text.run_back(dash, 16, |b| b.is_ascii_digit() || b == b'.');
+    text.at(dash) == b'-' && is_quad(text.slice(from, dash)) && text.before(from) != b'-' && !is_word(text.before(from))
+}
+
+fn is_quad(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|quad| quad.parse::<Ipv4Addr>().is_ok())
 }
 
 /// `::ffff:1.2.3.4`: the IPv6 detector speaks for the whole.
@@ -111,8 +130,14 @@ fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
         return true;
     }
     let far = start.checked_sub(1).map_or(0, |p| text.before(p));
-    // `pkg@1.2.3.4`, `^1.2.3.4`, `Chrome/120.0.0.0`.
-    if matches!(text.before(start), b'@' | b'/') && is_word(far) || matches!(text.before(start), b'^' | b'~') {
+    // `pkg@1.2.3.4`, `^1.2.3.4`, `Chrome/120.0.0.0`, `pkg==1.2.3.4`.
+    if text.before(start) == b'@' && signs_in(text, start - 1) {
+        return false;
+    }
+    if matches!(text.before(start), b'@' | b'/') && is_word(far)
+        || matches!(text.before(start), b'^' | b'~')
+        || text.before(start) == b'=' && matches!(far, b'=' | b'~' | b'>' | b'<')
+    {
         return true;
     }
     if [&b"-rc"[..], b"-beta", b"-alpha", b".post", b".dev", b"+"].iter().any(|suffix| text.starts_with(end, suffix)) {
@@ -124,9 +149,15 @@ fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
         at = text.run_back(at, 6, |b| !b.is_ascii_alphanumeric() && b < 0x80 && b != b'\n' && b != b',' && b != b';');
         let word_start = text.run_back(at, 16, |b| b.is_ascii_alphabetic() || b == b'_' || b == b'-');
         let word = text.slice(word_start, at);
-        let is =
-            |name: &[u8]| word.len() >= name.len() && word.get(word.len() - name.len()..).is_some_and(|w| w.eq_ignore_ascii_case(name));
-        if word.eq_ignore_ascii_case(b"v") || VERSIONED.iter().chain(NUMBERED).any(|name| is(name)) {
+        // The word, or the last part of a name: `app_version`, but not the "ver" of a server.
+        let is = |name: &[u8]| {
+            word.len().checked_sub(name.len()).is_some_and(|cut| {
+                word.get(cut..).is_some_and(|w| w.eq_ignore_ascii_case(name))
+                    && (name.len() > 6 || cut == 0 || matches!(word.get(cut - 1), Some(b'_' | b'-')))
+            })
+        };
+        let v = word.eq_ignore_ascii_case(b"v") && matches!(text.slice(at, start), b"" | b" " | b"." | b". ");
+        if v || VERSIONED.iter().chain(NUMBERED).any(|name| is(name)) {
             return true;
         }
         // "from version 1.2.3.4 to 1.2.3.5": the sentence is still about versions.
@@ -139,6 +170,15 @@ fn is_version(text: &Text<'_>, start: usize, end: usize) -> bool {
         at = word_start;
     }
     false
+}
+
+/// `root@93.184.216.34`, `ssh bob@…`: a user of a machine, not a package.
+fn signs_in(text: &Text<'_>, at: usize) -> bool {
+    let from = text.run_back(at, 32, |b| is_word(b) || matches!(b, b'.' | b'-'));
+    let command = text.slice(from.saturating_sub(24), from);
+    let users = [&b"root"[..], b"admin", b"administrator", b"ubuntu", b"ec2-user", b"centos", b"debian", b"pi", b"deploy", b"user"];
+    users.contains(&text.slice(from, at))
+        || [&b"ssh "[..], b"scp ", b"sftp ", b"rsync ", b"ssh://"].iter().any(|c| memchr::memmem::find(command, c).is_some())
 }
 
 /// `app_version`, `telemetry.sdk.version`: what the key holds is no address.
@@ -154,9 +194,12 @@ fn versions_before(text: &Text<'_>, at: usize) -> bool {
     let head = text.slice(at.saturating_sub(40), at);
     let ends = |w: &[u8]| matches!(w, [b'.' | b'!' | b'?', b' ' | b'\n', ..] | [b'\n', ..]);
     let head = head.windows(2).rposition(ends).and_then(|end| head.get(end + 1..)).unwrap_or(head);
-    [&b"upgrade"[..], b"version", b"release", b"downgrade", b"updat"]
-        .iter()
-        .any(|w| head.windows(w.len()).any(|here| here.eq_ignore_ascii_case(w)))
+    // An update may be of anything, so only "updated to" itself speaks of a version.
+    let last = head.trim_ascii_end().rsplit(|b| !b.is_ascii_alphabetic()).next().unwrap_or_default();
+    [&b"update"[..], b"updated", b"updating", b"updates"].iter().any(|w| last.eq_ignore_ascii_case(w))
+        || [&b"upgrad"[..], b"version", b"release", b"downgrad"]
+            .iter()
+            .any(|w| head.windows(w.len()).any(|here| here.eq_ignore_ascii_case(w)))
 }
 
 fn v6(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
@@ -199,9 +242,10 @@ fn parse(text: &Text<'_>, start: usize, stop: usize) -> Option<(usize, usize, Ip
         if let Some(address) = text.str.get(start..end).and_then(|s| s.parse().ok()) {
             return Some((start, end, address));
         }
-        // A full stop, or one colon as in "2001:db8::1: refused".
+        // A full stop or three, or one colon as in "2001:db8::1: refused".
         match text.before(end) {
-            b'.' | b':' if end > start + 2 && stop - end < 2 => end -= 1,
+            b'.' if end > start + 2 && stop - end < 3 => end -= 1,
+            b':' if end > start + 2 && stop - end < 2 => end -= 1,
             _ => return None,
         }
     }
@@ -219,7 +263,9 @@ fn telling_v6(address: Ipv6Addr) -> bool {
 fn plausible(bytes: &[u8]) -> bool {
     let short = bytes.windows(2).any(|w| w == b"::");
     if !short {
-        return bytes.iter().filter(|b| **b == b':').count() >= 6;
+        // Eight pairs are octets of something longer than an address: a fingerprint, a world-wide name.
+        let octets = bytes.split(|b| *b == b':').all(|group| group.len() == 2);
+        return bytes.iter().filter(|b| **b == b':').count() >= 6 && !octets;
     }
     let groups = || bytes.split(|b| matches!(b, b':')).filter(|g| !g.is_empty());
     let long = groups().any(|g| g.len() >= 3 && g.iter().any(u8::is_ascii_digit));

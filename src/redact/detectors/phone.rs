@@ -60,19 +60,20 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if !out.wants(Kind::Phone) || text.before(number.start) == b'+' {
         return;
     }
-    let bracket = text.before(number.start) == b'(';
+    // A bracket around the area, not one around the whole: `(415) 555-0132`, `(415.555.0132)`.
+    let bracket = text.before(number.start) == b'(' && number.end_of(0).is_some_and(|end| text.at(end) == b')');
     let start = number.start - usize::from(bracket);
     if let Some((start, end)) = american(text, number, start, bracket) {
         return out.found(text, Kind::Phone, start, end);
     }
     let quad = number.len() == 4 && (0..3).all(|group| number.sep_after(group) == b'.') && (0..4).all(|group| number.digits_in(group) <= 3);
-    if quad || is_date(number) {
+    if quad || is_date(text, number) {
         return;
     }
     let dialled = Dialled::read(text, start);
     for len in (1..=dialled.len).rev() {
         let (end, count) = dialled.ends.get(len - 1).copied().unwrap_or_default();
-        let needed = dialled.needed(count);
+        let needed = dialled.needed(len, count);
         if needed != 0 && text.stands_alone(start, end) && speaks_of_phones(text.context(start, end), needed) {
             return out.found_in_context(text, Kind::Phone, start, end, false);
         }
@@ -129,10 +130,12 @@ fn is_american(digits: &Digits, skip: usize) -> bool {
 }
 
 /// A printed date is no number to call.
-fn is_date(number: &Number) -> bool {
-    number.shape(&[4, 2, 2], b"-./").is_some()
+fn is_date(text: &Text<'_>, number: &Number) -> bool {
+    let year_first = number.digits_in(0) == 4 && number.digits_in(1) == 2 && number.digits_in(2) == 2;
+    let year = text.starts_with(number.start, b"19") || text.starts_with(number.start, b"20");
+    // `0470 01 85 23` begins like a date and goes on.
+    year_first && (year || number.shape(&[4, 2, 2], b"-./").is_some_and(|_| number.len() == 3))
         || number.shape(&[2, 2, 4], b"-./").is_some()
-        || (number.digits_in(0) == 4 && number.digits_in(1) == 2 && number.digits_in(2) == 2)
 }
 
 /// Digits as people write them to be dialled, read as far as they go.
@@ -213,8 +216,19 @@ impl Dialled {
         (usize::from(min)..=usize::from(max)).contains(&rest) && (code != 1 || Digits::of(&digits).is_some_and(|d| is_american(&d, 1)))
     }
 
-    /// The context that the first `count` digits need to be a national number; 0 if they are none.
-    fn needed(&self, count: usize) -> u64 {
+    /// Whether the first `len` groups have these lengths.
+    fn groups(&self, len: usize, lens: &[usize]) -> bool {
+        let mut before = 0;
+        len == lens.len()
+            && self.ends.iter().zip(lens).all(|(&(_, count), &len)| {
+                let digits = count.saturating_sub(before);
+                before = count;
+                digits == len
+            })
+    }
+
+    /// The context that the first `len` groups of `count` digits need to be a national number; 0 if they are none.
+    fn needed(&self, len: usize, count: usize) -> u64 {
         let [first, second, third, ..] = self.digits;
         let any = context::PHONE | context::PHONE_MAYBE;
         let digits = || self.digits.get(..count).unwrap_or_default();
@@ -231,6 +245,8 @@ impl Dialled {
             (3 | 6 | 8 | 9, 8) => context::PHONE,
             // Spain, Poland.
             (4..=9, 9) => context::PHONE,
+            // Polish lines at home print the area first.
+            (1..=3, 9) if self.groups(len, &[2, 3, 2, 2]) => context::PHONE,
             // India, Mexico, North America, Italian mobiles, Brazil.
             (2..=9, 10) => any,
             (1..=9, 11) if third == 9 => any,

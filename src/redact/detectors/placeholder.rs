@@ -92,6 +92,12 @@ pub(crate) fn is_placeholder(value: &str, written: Written) -> bool {
     {
         return true;
     }
+    // `[hidden]`
+    if let Some(inside) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
+        && WORDS.iter().any(|word| inside.eq_ignore_ascii_case(word))
+    {
+        return true;
+    }
     // A redaction token, or any `[CAPITAL`.
     if first == b'[' && bytes.get(1).is_some_and(u8::is_ascii_uppercase) {
         return true;
