@@ -139,7 +139,7 @@ impl Shard {
         }
         if step.blocked > 0 {
             redact_meters.blocked(step.blocked);
-            error!(target: "redact", spans = step.blocked, "held back because redacting them failed");
+            error!(target: "redact", spans = step.blocked, "held back: redacting them failed, or the action of a finding is drop_span");
         }
         let batches: Vec<_> = step.batches.into_iter().map(Arc::new).collect();
         feed.record(&step.decided, &batches, SystemTime::now());

@@ -54,11 +54,18 @@ impl Pseudonyms {
     }
 }
 
-/// What stands for a value; `None` where it stays.
-pub(crate) fn apply(action: Action, kind: Kind, name: &str, value: &str, pseudonyms: Option<&Pseudonyms>) -> Option<String> {
-    let token = || format!("[{name}]");
+/// What stands for a value; `None` where it stays. `template` is what `replace` writes, where it is not `[TYPE]`.
+pub(crate) fn apply(
+    action: Action,
+    kind: Kind,
+    name: &str,
+    template: Option<&str>,
+    value: &str,
+    pseudonyms: Option<&Pseudonyms>,
+) -> Option<String> {
+    let token = || template.map_or_else(|| format!("[{name}]"), |template| template.replace("{type}", name));
     match action {
-        Action::Replace => Some(token()),
+        Action::Replace | Action::DropAttribute | Action::DropSpan => Some(token()),
         Action::Hash => Some(pseudonyms.map_or_else(token, |key| {
             let mut text = String::with_capacity(name.len() + 32);
             key.write(kind, name, value, &mut text);
@@ -166,7 +173,7 @@ mod tests {
     fn one_value_has_one_pseudonym_and_another_key_another() {
         let hash = |key: &str, id: Option<&str>, kind: Kind, value: &str| {
             let key = Pseudonyms::new(&HashKey::new(key), id.map(str::to_owned)).unwrap();
-            apply(Action::Hash, kind, kind.name(), value, Some(&key)).unwrap()
+            apply(Action::Hash, kind, kind.name(), None, value, Some(&key)).unwrap()
         };
         let one = hash("0123456789abcdef", None, Kind::Email, "Jane@Example.org");
         assert_eq!(one, hash("0123456789abcdef", None, Kind::Email, "jane@example.org"));

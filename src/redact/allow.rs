@@ -1,10 +1,10 @@
 //! What stays although it was found: the company's own domain, a published address, an office network.
 
 use crate::redact::Kind;
-use crate::redact::config::{Allow, ConfigError};
+use crate::redact::config::{Allow, ConfigError, nearest};
 use crate::redact::custom::{PATTERN_LIMIT, reason};
 use regex::{Regex, RegexBuilder};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 /// The allow list, compiled.
@@ -15,10 +15,13 @@ pub(crate) struct AllowList {
     strings: HashSet<String>,
     regexes: Vec<Regex>,
     networks: Vec<(u128, u32)>,
+    /// Values and patterns of one type, by its name.
+    types: BTreeMap<String, (HashSet<String>, Vec<Regex>)>,
 }
 
 impl AllowList {
-    pub(crate) fn new(allow: &Allow, errors: &mut Vec<ConfigError>) -> AllowList {
+    /// `custom` are the names of the user's own types.
+    pub(crate) fn new(allow: &Allow, custom: &[&str], errors: &mut Vec<ConfigError>) -> AllowList {
         let (addresses, domains): (Vec<String>, Vec<String>) =
             allow.emails.iter().map(|entry| entry.trim_start_matches('@').to_lowercase()).partition(|entry| entry.contains('@'));
         let mut list = AllowList {
@@ -27,13 +30,13 @@ impl AllowList {
             strings: allow.strings.iter().cloned().collect(),
             ..AllowList::default()
         };
-        for pattern in &allow.regexes {
-            match RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PATTERN_LIMIT).build() {
-                Ok(regex) => list.regexes.push(regex),
-                Err(error) => {
-                    errors.push(ConfigError::Pattern { key: "allow.regexes".to_owned(), pattern: pattern.clone(), reason: reason(&error) })
-                }
+        list.regexes = whole(&allow.regexes, "allow.regexes", errors);
+        for (name, of) in &allow.types {
+            if Kind::of_name(name).is_none() && !custom.contains(&name.as_str()) {
+                errors.push(ConfigError::UnknownEntity { name: format!("{name} (in allow.types)"), hint: nearest(name) });
             }
+            let regexes = whole(&of.regexes, &format!("allow.types.{name}.regexes"), errors);
+            list.types.insert(name.clone(), (of.strings.iter().cloned().collect(), regexes));
         }
         for value in &allow.cidrs {
             match network(value) {
@@ -44,12 +47,18 @@ impl AllowList {
         list
     }
 
-    /// Whether this value of this type stays.
-    pub(crate) fn has(&self, kind: Kind, value: &str) -> bool {
+    /// Whether this value of this type, which has this name, stays.
+    pub(crate) fn has(&self, kind: Kind, name: &str, value: &str) -> bool {
+        let of_type = || {
+            self.types
+                .get(name)
+                .is_some_and(|(strings, regexes)| strings.contains(value) || regexes.iter().any(|regex| regex.is_match(value)))
+        };
         self.strings.contains(value)
             || self.regexes.iter().any(|regex| regex.is_match(value))
             || (kind == Kind::Email && self.has_email(value))
             || (kind == Kind::IpAddress && self.has_address(value))
+            || (!self.types.is_empty() && of_type())
     }
 
     fn has_email(&self, value: &str) -> bool {
@@ -66,6 +75,18 @@ impl AllowList {
         let address = value.split(['%', '/']).next().and_then(|s| s.parse::<IpAddr>().ok()).map(wide);
         address.is_some_and(|address| self.networks.iter().any(|&(network, bits)| bits == 0 || (address ^ network) >> (128 - bits) == 0))
     }
+}
+
+/// Patterns that match a whole value.
+fn whole(patterns: &[String], key: &str, errors: &mut Vec<ConfigError>) -> Vec<Regex> {
+    let mut regexes = Vec::new();
+    for pattern in patterns {
+        match RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PATTERN_LIMIT).build() {
+            Ok(regex) => regexes.push(regex),
+            Err(error) => errors.push(ConfigError::Pattern { key: key.to_owned(), pattern: pattern.clone(), reason: reason(&error) }),
+        }
+    }
+    regexes
 }
 
 /// Both families as one: IPv4 in its mapped form.
@@ -92,7 +113,7 @@ fn network(text: &str) -> Option<(u128, u32)> {
 mod tests {
     use super::AllowList;
     use crate::redact::Kind::{self, Email, IpAddress, Phone};
-    use crate::redact::config::Allow;
+    use crate::redact::config::{Allow, AllowOf};
 
     #[test]
     fn every_list_lets_its_values_pass_and_their_neighbours_not() {
@@ -102,9 +123,10 @@ mod tests {
             strings: list("+1 202 555 0100"),
             regexes: list("AKIA.*EXAMPLE"),
             cidrs: vec!["203.0.113.0/24".to_owned(), "2001:db8::/32".to_owned(), "8.8.8.8".to_owned()],
+            types: [("TICKET".to_owned(), AllowOf { strings: list("T-1"), regexes: list("T-9+") })].into(),
         };
         let mut errors = Vec::new();
-        let list = AllowList::new(&allow, &mut errors);
+        let list = AllowList::new(&allow, &["TICKET"], &mut errors);
         assert!(errors.is_empty());
         for (kind, value, stays) in [
             (Email, "Jane@Example.org", true),
@@ -122,7 +144,10 @@ mod tests {
             (IpAddress, "8.8.8.8", true),
             (IpAddress, "8.8.8.9", false),
         ] {
-            assert_eq!(list.has(kind, value), stays, "{value}");
+            assert!(list.has(Kind::Custom(0), "TICKET", "T-99"));
+            assert!(list.has(Kind::Custom(0), "TICKET", "T-1"));
+            assert!(!list.has(Kind::Custom(0), "OTHER", "T-1"));
+            assert_eq!(list.has(kind, kind.name(), value), stays, "{value}");
         }
     }
 
@@ -130,7 +155,7 @@ mod tests {
     fn what_is_no_network_or_pattern_is_an_error() {
         let allow = Allow { cidrs: vec!["10.0.0.0/33".to_owned(), "x".to_owned()], regexes: vec!["(".to_owned()], ..Allow::default() };
         let mut errors = Vec::new();
-        AllowList::new(&allow, &mut errors);
+        AllowList::new(&allow, &["TICKET"], &mut errors);
         assert_eq!(errors.len(), 3);
     }
 }

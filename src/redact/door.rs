@@ -8,8 +8,9 @@ use crate::otlp::request::{Item, Packer};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, TraceId};
 use crate::receive::Received;
+use crate::redact::config::Action;
 use crate::redact::walk::{Message, Walk};
-use crate::redact::{Findings, Redacted, Redactor, cut};
+use crate::redact::{Findings, Redacted, Redactor, count, cut};
 use crate::sample::Kept;
 use crate::telemetry::memory::Budget;
 use std::collections::HashMap;
@@ -33,13 +34,16 @@ pub struct Redact {
     budget: Budget,
     known: Known,
     scratch: Vec<u8>,
+    /// What was found before items were held. It is reported with what leaves next.
+    early: Findings,
 }
 
 /// Heads and resources that were redacted already, by what they were.
 #[derive(Debug, Default)]
 struct Known {
-    heads: HashMap<Head, Head>,
-    resources: HashMap<ResourceId, Shared>,
+    /// With whether spans under it may not leave.
+    heads: HashMap<Head, (Head, bool)>,
+    resources: HashMap<ResourceId, (Shared, bool)>,
     own: Heads,
     bytes: usize,
 }
@@ -53,7 +57,7 @@ pub struct Redaction {
     pub batches: Vec<Redacted>,
     /// What was found, by trace where it has one. Traces without findings are not listed.
     pub found: Vec<(Option<TraceId>, Findings)>,
-    /// Items that could not be redacted and were held back.
+    /// Items that were held back: they could not be redacted, or held what no span may leave with.
     pub blocked: u64,
     /// Spans whose tracestate had to stay as it was, because the new one would be too long.
     pub tracestates_left: u64,
@@ -62,7 +66,7 @@ pub struct Redaction {
 impl Redact {
     /// A stage with these rules; none leaves every value as it is.
     pub fn new(redactor: Option<Arc<Redactor>>, budget: Budget) -> Redact {
-        Redact { redactor, max_content: 0, budget, known: Known::default(), scratch: Vec::new() }
+        Redact { redactor, max_content: 0, budget, known: Known::default(), scratch: Vec::new(), early: Findings::new() }
     }
 
     /// The same, cutting content of model spans to so many characters as it leaves; 0 is no limit.
@@ -108,9 +112,13 @@ impl Redact {
                     out.batches.extend(slot.take().and_then(|batch| batch.finish(&self.budget)));
                 }
             }
-            if !findings.is_empty() {
+            if !findings.is_empty() || findings.allowed() + findings.errors() + findings.unscanned() > 0 {
                 out.found.push((trace.trace_id, findings));
             }
+        }
+        let early = std::mem::take(&mut self.early);
+        if !early.is_empty() {
+            out.found.push((None, early));
         }
         out.batches.extend(open.into_iter().flatten().filter_map(|batch| batch.finish(&self.budget)));
         out
@@ -126,8 +134,11 @@ impl Redact {
             self.scratch.clear();
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal);
-            // What is found is counted as it leaves.
-            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut Findings::new());
+            let mut found = Findings::new();
+            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut found);
+            // What stays in place is found once more as it leaves, and counted then.
+            found.forget(|kind| self.redactor.as_deref().is_some_and(|redactor| redactor.action(kind) == Action::Detect));
+            self.early.merge(&found);
             passed.push(ok);
             if let Some(head) = batch.heads.into_list().first().filter(|_| ok) {
                 packed.push(head, |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
@@ -156,14 +167,22 @@ impl Redact {
             (cut.or(changed), walk.message(message, &self.scratch))
         }));
         let Ok((changed, extra)) = rewritten else { return false };
-        let Some(head) = self.head(&redactor, head, &mut found) else { return false };
-        let head = batch.heads.number_of_own(&head);
+        let (mut changed, mut extra) = (changed, extra);
+        if !found.is_empty() {
+            let extra = extra.get_or_insert_with(|| self.scratch.clone());
+            changed = count::write(&redactor, batch.signal, changed.as_deref().unwrap_or(body), &found, extra).or(changed);
+        }
+        let head = self.head(&redactor, head, &mut found);
+        let held_back = found.drops_span();
         findings.merge(&found);
+        let Some((head, false)) = head.filter(|_| !held_back) else { return false };
+        let head = batch.heads.number_of_own(&head);
         batch.push(head, changed.as_deref().unwrap_or(body), extra.as_deref().unwrap_or(&self.scratch))
     }
 
-    /// The head with its attributes redacted, in memory of its own. Findings count once for each distinct head.
-    fn head(&mut self, redactor: &Redactor, head: &Head, findings: &mut Findings) -> Option<Head> {
+    /// The head with its attributes redacted, in memory of its own, and whether spans under it are held back. Findings count once for
+    /// each distinct head.
+    fn head(&mut self, redactor: &Redactor, head: &Head, findings: &mut Findings) -> Option<(Head, bool)> {
         if let Some(known) = self.known.heads.get(head) {
             return Some(known.clone());
         }
@@ -172,23 +191,28 @@ impl Redact {
             (*heads, *resources, *own, *bytes) = Default::default();
         }
         let mut walk = |message, fields: &[u8]| {
-            let mut walk = Walk { redactor, findings, copied: false };
-            catch_unwind(AssertUnwindSafe(|| walk.message(message, fields))).ok()
+            let mut found = Findings::new();
+            let mut walk = Walk { redactor, findings: &mut found, copied: false };
+            let new = catch_unwind(AssertUnwindSafe(|| walk.message(message, fields))).ok()?;
+            findings.merge(&found);
+            Some((new, found.drops_span()))
         };
-        let resource = match resources.get(&head.resource_id()) {
+        let (resource, drops) = match resources.get(&head.resource_id()) {
             Some(known) => known.clone(),
             None => {
-                let new = walk(Message::ResourceHead, head.resource())?;
+                let (new, drops) = walk(Message::ResourceHead, head.resource())?;
                 let new = new.map_or_else(|| head.shared_resource().clone(), |bytes| Shared::new(bytes.into()));
                 *bytes += head.resource().len();
-                resources.entry(head.resource_id()).or_insert(new).clone()
+                resources.entry(head.resource_id()).or_insert((new, drops)).clone()
             }
         };
-        let scope = walk(Message::ScopeHead, head.scope())?.map_or_else(|| head.scope().clone(), Into::into);
+        let (scope, scope_drops) = walk(Message::ScopeHead, head.scope())?;
+        let scope = scope.map_or_else(|| head.scope().clone(), Into::into);
         let new = own.detach(&Head::new(head.shared_request(), &resource, scope), Some(&self.budget));
         // What is remembered must not pin the request it came with either.
-        resources.insert(head.resource_id(), new.shared_resource().clone());
+        resources.insert(head.resource_id(), (new.shared_resource().clone(), drops));
         *bytes += head.scope().len();
+        let new = (new, drops || scope_drops);
         heads.insert(own.detach(head, Some(&self.budget)), new.clone());
         Some(new)
     }

@@ -19,12 +19,23 @@ pub struct Finding {
     pub end: usize,
 }
 
+/// What findings ask for beyond their own place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drops {
+    /// The attribute that holds the text goes as a whole.
+    pub(crate) attribute: bool,
+    /// The span goes as a whole.
+    pub(crate) span: bool,
+}
+
 /// Counts per type over any number of texts, and positions if they were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     counts: BTreeMap<Kind, u64>,
     allowed: u64,
     unscanned: u64,
+    errors: u64,
+    drops: Drops,
     positions: Option<Vec<Finding>>,
 }
 
@@ -69,6 +80,11 @@ impl Findings {
         self.unscanned
     }
 
+    /// Values that were replaced as a whole because redacting them failed.
+    pub fn errors(&self) -> u64 {
+        self.errors
+    }
+
     /// The positions in the texts since the last call, in order; empty unless asked for at the start.
     pub fn take_positions(&mut self) -> Vec<Finding> {
         let mut taken = self.positions.as_mut().map(std::mem::take).unwrap_or_default();
@@ -83,11 +99,13 @@ impl Findings {
         }
         self.allowed += other.allowed;
         self.unscanned += other.unscanned;
+        self.errors += other.errors;
+        self.drops = Drops { attribute: self.drops.attribute | other.drops.attribute, span: self.drops.span | other.drops.span };
     }
 
     /// Back to nothing, keeping the choice of positions.
     pub fn clear(&mut self) {
-        *self = Findings { positions: self.positions.as_ref().map(|_| Vec::new()), ..Findings::default() };
+        *self = self.like();
     }
 
     pub(crate) fn add(&mut self, finding: Finding) {
@@ -103,6 +121,44 @@ impl Findings {
 
     pub(crate) fn add_unscanned(&mut self) {
         self.unscanned += 1;
+    }
+
+    /// None, with positions where these have them.
+    pub(crate) fn like(&self) -> Findings {
+        Findings { positions: self.positions.as_ref().map(|_| Vec::new()), ..Findings::default() }
+    }
+
+    /// Adds the counts and positions of another.
+    pub(crate) fn absorb(&mut self, other: Findings) {
+        self.merge(&other);
+        if let (Some(positions), Some(more)) = (&mut self.positions, other.positions) {
+            positions.extend(more);
+        }
+    }
+
+    /// Takes back the counts of some types.
+    pub(crate) fn forget(&mut self, which: impl Fn(Kind) -> bool) {
+        self.counts.retain(|&kind, _| !which(kind));
+    }
+
+    pub(crate) fn add_error(&mut self) {
+        self.errors += 1;
+    }
+
+    /// Notes what the action of a finding asks for.
+    pub(crate) fn ask(&mut self, attribute: bool, span: bool) {
+        self.drops.attribute |= attribute;
+        self.drops.span |= span;
+    }
+
+    /// Whether the attribute whose texts were found in since the last call is to go.
+    pub(crate) fn take_attribute_drop(&mut self) -> bool {
+        std::mem::take(&mut self.drops.attribute)
+    }
+
+    /// Whether the span is to go.
+    pub(crate) fn drops_span(&self) -> bool {
+        self.drops.span
     }
 }
 

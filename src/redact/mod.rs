@@ -12,9 +12,12 @@ mod action;
 mod allow;
 mod config;
 mod context;
+mod count;
 mod custom;
 mod cut;
+mod deltas;
 mod detectors;
+mod dictionary;
 mod door;
 mod findings;
 mod json;
@@ -22,13 +25,18 @@ mod keys;
 mod kind;
 mod meters;
 mod names;
+mod normal;
 mod overlap;
+mod parts;
 mod redacted;
 mod scan;
 mod text;
 mod walk;
 
-pub use config::{Action, Allow, Config, ConfigError, Custom, Entity, HashKey, Ip, Oversize, Position, PrivateIp, Profile, When};
+pub use config::{
+    Action, Allow, AllowOf, Binary, Config, ConfigError, Custom, Dictionary, DictionaryError, Entity, HashKey, Ip, Normalize, Oversize,
+    Phone, Position, PrivateIp, Profile, Region, Validator, When, Window,
+};
 pub use door::{Redact, Redaction, pass_metrics};
 pub use findings::{Finding, Findings};
 pub use kind::Kind;
@@ -41,7 +49,9 @@ use custom::CustomSet;
 use detectors::Limits;
 use json::{Decoded, Token, Walked};
 use names::Member;
+use normal::Normal;
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use text::{Out, Text};
 
 /// How deep JSON within JSON strings is opened.
@@ -67,13 +77,24 @@ pub struct Redactor {
     enabled: bool,
     limits: Limits,
     actions: [Action; Kind::BUILT_IN.len()],
+    /// What `replace` writes where it is not `[TYPE]`, for all types and for each.
+    template: Option<String>,
+    templates: [Option<String>; Kind::BUILT_IN.len()],
     custom: CustomSet,
+    normal: Normal,
+    binary: Binary,
+    scan_attribute_names: bool,
+    join_parts: bool,
+    join_deltas: bool,
     allow: AllowList,
     pseudonyms: Option<Pseudonyms>,
     max_scan_bytes: usize,
     oversize: Oversize,
     scan_keys: bool,
     skip_keys: Vec<String>,
+    /// Every text makes a rule panic.
+    #[cfg(test)]
+    fail: bool,
 }
 
 /// One place where a text changes, or would.
@@ -84,6 +105,8 @@ struct Edit {
     subtype: &'static str,
     /// `None` leaves the place as it is.
     new: Option<String>,
+    /// The rest of a finding that began in a text before.
+    goes_on: bool,
 }
 
 #[derive(Default)]
@@ -102,7 +125,9 @@ impl Redactor {
     pub fn new(config: &Config) -> Result<Redactor, Vec<ConfigError>> {
         let mut errors = Vec::new();
         let mut limits = Limits::new(config.profile == Profile::Wide, config.ip.private == PrivateIp::Keep);
+        limits.regions.clone_from(&config.phone.regions);
         let mut actions = [Action::Replace; Kind::BUILT_IN.len()];
+        let mut templates = [const { None }; Kind::BUILT_IN.len()];
         for (kind, entity) in config.resolved_entities(&mut errors) {
             if entity.detect == When::NeedsContext && kind.context() == 0 {
                 errors.push(ConfigError::NoContext { name: kind.name() });
@@ -111,9 +136,13 @@ impl Redactor {
             if let Some(action) = kind.index().and_then(|at| actions.get_mut(at)) {
                 *action = entity.action;
             }
+            if let Some(template) = kind.index().and_then(|at| templates.get_mut(at)) {
+                *template = entity.template;
+            }
         }
-        let custom = CustomSet::new(&config.custom, &mut errors);
-        let allow = AllowList::new(&config.allow, &mut errors);
+        let custom = CustomSet::new(config, &mut errors);
+        let names: Vec<&str> = custom.rules().map(|(name, _)| name).collect();
+        let allow = AllowList::new(&config.allow, &names, &mut errors);
         if let Some(id) = config.hash_key_id.as_ref().filter(|id| !action::is_id(id)) {
             errors.push(ConfigError::HashKeyId { id: id.clone() });
         }
@@ -125,13 +154,17 @@ impl Redactor {
         if config.max_scan_bytes == 0 {
             errors.push(ConfigError::NoScan);
         }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        Ok(Redactor {
+        let redactor = Redactor {
             enabled: config.enabled,
             limits,
             actions,
+            template: Some(config.template.clone()).filter(|template| template != "[{type}]"),
+            templates,
+            normal: Normal::new(config),
+            binary: config.binary,
+            scan_attribute_names: config.scan_attribute_names,
+            join_parts: config.join_parts,
+            join_deltas: config.join_deltas,
             custom,
             allow,
             pseudonyms,
@@ -139,7 +172,48 @@ impl Redactor {
             oversize: config.oversize,
             scan_keys: config.scan_keys,
             skip_keys: config.skip_keys.iter().map(|key| squeeze(key)).collect(),
-        })
+            #[cfg(test)]
+            fail: false,
+        };
+        errors.extend(redactor.bad_templates());
+        if errors.is_empty() { Ok(redactor) } else { Err(errors) }
+    }
+
+    /// Templates whose result would be found itself: redacting twice would not be redacting once.
+    fn bad_templates(&self) -> Vec<ConfigError> {
+        let mut bad: Vec<ConfigError> = Vec::new();
+        for kind in Kind::BUILT_IN.iter().copied().chain(self.custom.kinds()) {
+            let Some(template) = self.template(kind) else { continue };
+            let written = template.replace("{type}", self.name(kind));
+            let mut sink = Sink::default();
+            self.pass(&written, None, false, &mut sink);
+            let found = sink.edits.first();
+            let reason = match found {
+                _ if written.trim().is_empty() => "it is empty; use the action remove".to_owned(),
+                _ if written.chars().any(char::is_control) => "it has line breaks or other control characters".to_owned(),
+                Some(edit) => format!("it is found as {} itself", self.name(edit.kind)),
+                None => continue,
+            };
+            let own = match kind {
+                Kind::Custom(id) => self.custom.template(id),
+                kind => kind.index().and_then(|at| self.templates.get(at)).and_then(Option::as_deref),
+            };
+            let key = if own.is_some() { format!("entities.{}.template", self.name(kind)) } else { "template".to_owned() };
+            let seen = bad.iter().any(|error| matches!(error, ConfigError::Template { key: known, .. } if *known == key));
+            if !seen {
+                bad.push(ConfigError::Template { key, template: template.to_owned(), reason });
+            }
+        }
+        bad
+    }
+
+    /// What `replace` writes for a type, where it is not `[TYPE]`.
+    fn template(&self, kind: Kind) -> Option<&str> {
+        let own = match kind {
+            Kind::Custom(id) => self.custom.template(id),
+            kind => kind.index().and_then(|at| self.templates.get(at)).and_then(Option::as_deref),
+        };
+        own.or(self.template.as_deref()).filter(|template| *template != "[{type}]")
     }
 
     /// The text without what must not leave; `None` if it may leave as it is, and then nothing was copied unless it is JSON
@@ -148,6 +222,24 @@ impl Redactor {
         if !self.enabled || key.is_some_and(|key| self.skips(key)) {
             return None;
         }
+        // A mistake in a rule costs the value, not the span, and never lets it pass.
+        let mut found = findings.like();
+        match catch_unwind(AssertUnwindSafe(|| self.whole(text, key, &mut found))) {
+            Ok(redacted) => {
+                findings.absorb(found);
+                redacted
+            }
+            Err(_) => {
+                findings.add_error();
+                Some(UNSETTLED.to_owned())
+            }
+        }
+    }
+
+    /// [`Redactor::text`] of a text that is to be redacted.
+    fn whole(&self, text: &str, key: Option<&str>, findings: &mut Findings) -> Option<String> {
+        #[cfg(test)]
+        assert!(!self.fail, "a mistake in a rule");
         if text.len() <= self.max_scan_bytes {
             return self.settle(text, key, findings);
         }
@@ -193,7 +285,7 @@ impl Redactor {
         self.number(&digits, 0, key, &mut sink);
         findings.add_allowed(sink.allowed);
         let edit = sink.edits.into_iter().next()?;
-        findings.add(Finding { kind: edit.kind, subtype: edit.subtype, start: 0, end: digits.len() });
+        self.note(findings, Finding { kind: edit.kind, subtype: edit.subtype, start: 0, end: digits.len() });
         edit.new
     }
 
@@ -211,6 +303,26 @@ impl Redactor {
             Kind::Custom(id) => self.custom.rule(id).map_or(Action::Replace, |(_, action)| action),
             kind => kind.index().and_then(|at| self.actions.get(at)).copied().unwrap_or(Action::Replace),
         }
+    }
+
+    /// Whether names of attributes are redacted too.
+    pub fn scans_attribute_names(&self) -> bool {
+        self.enabled && self.scan_attribute_names
+    }
+
+    /// Whether parts of a message are read as one text.
+    pub fn joins_parts(&self) -> bool {
+        self.enabled && self.join_parts
+    }
+
+    /// Whether texts of events of a span are read as one text.
+    pub fn joins_deltas(&self) -> bool {
+        self.enabled && self.join_deltas
+    }
+
+    /// Whether bytes that are no text may not leave.
+    pub fn drops_binary(&self) -> bool {
+        self.enabled && self.binary == Binary::Drop
     }
 
     /// Whether names of members and keys of maps are redacted too.
@@ -231,9 +343,10 @@ impl Redactor {
                 findings.add_allowed(sink.allowed);
             }
             let changes = |edit: &Edit| edit.new.as_deref().is_some_and(|new| now.get(edit.start..edit.end).is_some_and(|old| old != new));
-            for edit in sink.edits.iter().filter(|edit| round == 0 || changes(edit)) {
+            for edit in sink.edits.iter().filter(|edit| !edit.goes_on && (round == 0 || changes(edit))) {
                 let back = |at: usize, end: bool| ways.iter().rev().fold(at, |at, way| Moved::back(way, at, end));
-                findings.add(Finding { kind: edit.kind, subtype: edit.subtype, start: back(edit.start, false), end: back(edit.end, true) });
+                let (start, end) = (back(edit.start, false), back(edit.end, true));
+                self.note(findings, Finding { kind: edit.kind, subtype: edit.subtype, start, end });
             }
             if !sink.edits.iter().any(changes) {
                 return match now {
@@ -248,7 +361,15 @@ impl Redactor {
             now = Cow::Owned(next);
             ways.push(way);
         }
+        findings.add_error();
         Some(UNSETTLED.to_owned())
+    }
+
+    /// Notes a finding, and what its action asks for.
+    fn note(&self, findings: &mut Findings, finding: Finding) {
+        let action = self.action(finding.kind);
+        findings.ask(action == Action::DropAttribute, action == Action::DropSpan);
+        findings.add(finding);
     }
 
     /// Collects the edits of a text: as JSON if it is some, with its escapes decoded if it has any, else as it is.
@@ -279,6 +400,16 @@ impl Redactor {
 
     /// Collects the edits of JSON; they count only if it is [`Walked::Whole`].
     fn collect_json(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> Walked {
+        let from = sink.edits.len();
+        let walked = self.collect_tokens(text, key, level, sink);
+        if walked == Walked::Whole && self.join_parts {
+            self.collect_parts(text, from, sink);
+        }
+        walked
+    }
+
+    /// Collects the edits of strings, numbers and names, each by itself.
+    fn collect_tokens(&self, text: &str, key: Option<&str>, level: usize, sink: &mut Sink) -> Walked {
         // Member names of the objects that are open, innermost last.
         let mut names: Vec<Member> = Vec::new();
         json::walk(text, |token| match token {
@@ -354,6 +485,16 @@ impl Redactor {
 
     /// Collects the edits of a text that has no escapes.
     fn plain(&self, text: &str, key: Option<&str>, cut: bool, sink: &mut Sink) {
+        let Some(view) = self.normal.view(text) else { return self.as_it_is(text, key, cut, sink) };
+        let from = sink.edits.len();
+        self.as_it_is(&view.text, key, cut, sink);
+        for edit in sink.edits.get_mut(from..).unwrap_or_default() {
+            (edit.start, edit.end) = view.raw(edit.start, edit.end);
+        }
+    }
+
+    /// Collects the edits of a text as it is matched.
+    fn as_it_is(&self, text: &str, key: Option<&str>, cut: bool, sink: &mut Sink) {
         let from = sink.edits.len();
         self.pass(text, key, cut, sink);
         if let Some(edits) = sink.edits.get(from..)
@@ -370,18 +511,25 @@ impl Redactor {
         let mut inspected = Text::new(text, key, &self.limits);
         inspected.cut = cut;
         scan::scan(&inspected, &mut out);
-        self.custom.find(text, &mut out.hits);
+        self.custom.find(text, key, &mut out.hits);
         if out.hits.is_empty() {
             return;
         }
         let before = out.hits.len();
-        out.hits.retain(|hit| !self.allow.has(hit.kind, text.get(hit.start..hit.end).unwrap_or_default()));
+        out.hits.retain(|hit| !self.allow.has(hit.kind, self.name(hit.kind), text.get(hit.start..hit.end).unwrap_or_default()));
         sink.allowed += (before - out.hits.len()) as u64;
         out.hits.retain(|hit| !action::in_placeholder(text, hit.start, hit.end, |name| self.action_of(name)));
         for hit in overlap::settle(out.hits) {
             let value = text.get(hit.start..hit.end).unwrap_or_default();
-            let new = action::apply(self.action(hit.kind), hit.kind, self.name(hit.kind), value, self.pseudonyms.as_ref());
-            sink.edits.push(Edit { start: hit.start, end: hit.end, kind: hit.kind, subtype: hit.subtype, new });
+            let new = action::apply(
+                self.action(hit.kind),
+                hit.kind,
+                self.name(hit.kind),
+                self.template(hit.kind),
+                value,
+                self.pseudonyms.as_ref(),
+            );
+            sink.edits.push(Edit { start: hit.start, end: hit.end, kind: hit.kind, subtype: hit.subtype, new, goes_on: false });
         }
     }
 

@@ -43,6 +43,61 @@ fn each_action_does_its_own() {
 }
 
 #[test]
+fn templates_say_what_is_written_and_may_not_be_found_themselves() {
+    redacts(&with("template: '<{type}>'"), "to bob@example.org now", "to <EMAIL> now");
+    redacts(&with("template: '<{type}>'"), "password=hunter2!x", "password=<PASSWORD>");
+    redacts(&with("{ template: 'X', entities: { EMAIL: { template: '(mail)' } } }"), "bob@example.org 4111 1111 1111 1111", "(mail) X");
+    redacts(&with("{ custom: [{ name: T, pattern: 'TCK-[0-9]+', template: '\"{type}\"' }] }"), r#"{"a":"TCK-1"}"#, r#"{"a":"\"T\""}"#);
+    for (yaml, part) in [
+        ("template: 'x@example.org'", "found as EMAIL"),
+        ("template: ' '", "empty"),
+        ("entities: { EMAIL: { template: '4111111111111111' } }", "entities.EMAIL.template"),
+    ] {
+        let config: Config = serde_yaml::from_str(yaml).unwrap();
+        let errors = Redactor::new(&config).err().unwrap();
+        assert!(errors.len() == 1 && errors[0].to_string().contains(part), "{errors:?}");
+    }
+}
+
+#[test]
+fn names_of_a_dictionary_are_found_whole_and_win() {
+    let redactor =
+        with("dictionaries: [ { entries: [Jane Doe, 'bob'] }, { name: PROJECT, entries: [Falcon], fold_case: false, action: mask } ]");
+    redacts(&redactor, "JANE\n doe on Falcon, falcon and bobby", "[NAME] on ****** , falcon and bobby".replace(" ,", ",").as_str());
+    redacts(&redactor, r#"{"to":"jane\u0020doe"}"#, r#"{"to":"[NAME]"}"#);
+    let config: Config = serde_yaml::from_str("dictionaries: [ { entries: [] }, { file: /nowhere/names.txt, name: B } ]").unwrap();
+    let errors = Redactor::new(&config).err().unwrap();
+    assert!(errors[0].to_string().contains("dictionaries[0]") && errors[1].to_string().contains("cannot be read"), "{errors:?}");
+}
+
+#[test]
+fn signs_that_only_look_alike_are_read_where_it_is_asked_for() {
+    let (wide, hidden) = ("card ４１１１－１１１１－１１１１－１１１１ now", "card 4111\u{200b}1111\u{200b}11111111\u{feff} now");
+    redacts(&redactor(), wide, wide);
+    redacts(&redactor(), hidden, hidden);
+    redacts(&with("normalize: fullwidth"), wide, "card [CREDIT_CARD] now");
+    redacts(&with("ignore_zero_width: true"), hidden, "card [CREDIT_CARD]\u{feff} now");
+    redacts(&with("quoted_printable: true"), "To: bob=40example.org", "To: [EMAIL]");
+    redacts(&with("{ normalize: fullwidth, ignore_zero_width: true }"), r#"{"a":"ｂｏｂ\u200b＠example.org"}"#, r#"{"a":"[EMAIL]"}"#);
+}
+
+#[test]
+fn a_country_that_is_named_gives_its_numbers_away_in_the_wide_profile() {
+    redacts(&with("{ profile: wide, phone: { regions: [GB] } }"), "it is 07700900123", "it is [PHONE]");
+    redacts(&with("profile: wide"), "it is 07700900123", "it is 07700900123");
+    redacts(&with("phone: { regions: [GB] }"), "it is 07700900123", "it is 07700900123");
+}
+
+#[test]
+fn a_rule_that_fails_costs_the_value_and_is_counted() {
+    let mut broken = redactor();
+    broken.fail = true;
+    let mut findings = Findings::new();
+    assert_eq!(broken.text("bob@example.org", None, &mut findings).as_deref(), Some(UNSETTLED));
+    assert_eq!((findings.errors(), findings.total()), (1, 0));
+}
+
+#[test]
 fn switches_and_profiles_decide_what_is_found() {
     redacts(&with("enabled: false"), "bob@example.org", "bob@example.org");
     redacts(&with("entities: { US_SSN: always }"), "it is 078051120", "it is [US_SSN]");
@@ -337,7 +392,7 @@ fn soup() -> impl Strategy<Value = String> {
 }
 
 fn redactors() -> impl Strategy<Value = Redactor> {
-    prop::sample::select(vec!["replace", "hash", "mask", "remove", "detect"]).prop_map(|action| {
+    prop::sample::select(vec!["replace", "hash", "mask", "remove", "detect", "drop_attribute"]).prop_map(|action| {
         let entities: Vec<String> = Kind::BUILT_IN.iter().map(|kind| format!("{}: {action}", kind.name())).collect();
         with(&format!("{{ hash_key: 0123456789abcdef, entities: {{ {} }} }}", entities.join(", ")))
     })

@@ -9,6 +9,9 @@ use crate::redact::names::Names;
 use crate::redact::{Findings, Redactor};
 use std::borrow::Cow;
 
+/// Stands for bytes that are no text, where those may not leave.
+const BINARY: &[u8] = b"[BINARY]";
+
 /// The messages that hold text, by what their fields mean.
 #[derive(Clone, Copy)]
 pub(in crate::redact) enum Message {
@@ -69,15 +72,29 @@ pub(in crate::redact) struct Walk<'r> {
 impl Walk<'_> {
     /// The message with everything private replaced, or `None` where there was nothing.
     pub(in crate::redact) fn message(&mut self, kind: Message, bytes: &[u8]) -> Option<Vec<u8>> {
+        if matches!(kind, Message::Span)
+            && self.redactor.joins_deltas()
+            && let Some(joined) = self.deltas(bytes)
+        {
+            return Some(self.fields(kind, &joined).unwrap_or(joined));
+        }
+        self.fields(kind, bytes)
+    }
+
+    /// The message with each of its fields redacted by itself.
+    fn fields(&mut self, kind: Message, bytes: &[u8]) -> Option<Vec<u8>> {
         rewrite(bytes, |field, content| {
-            let new = match kind.field(field.number) {
-                Holds::Text => self.text(content, None)?.into_bytes(),
-                Holds::Attribute => self.attribute(content)?,
-                Holds::Body => self.value(content, None)?,
-                Holds::Message(inner) => self.message(inner, content)?,
-                Holds::Nothing => return None,
+            let holds = kind.field(field.number);
+            let new = match holds {
+                Holds::Text => self.text(content, None).map(String::into_bytes),
+                Holds::Attribute => self.attribute(content),
+                Holds::Body => self.value(content, None),
+                Holds::Message(inner) => self.message(inner, content),
+                Holds::Nothing => None,
             };
-            Some((field.number, new))
+            // Only an attribute can go for what stands in it; a name or a body keeps its place.
+            let goes = self.findings.take_attribute_drop() && matches!(holds, Holds::Attribute);
+            if goes { New::Gone } else { new.map(|new| (field.number, new)).into() }
         })
     }
 
@@ -89,10 +106,13 @@ impl Walk<'_> {
     fn attribute(&mut self, pair: &[u8]) -> Option<Vec<u8>> {
         let key = key_of(pair);
         let exempt = if self.copied { key.starts_with("tollgate.") } else { is_metadata(&key) };
-        if exempt {
-            return None;
+        let with_value = if exempt { None } else { self.pair(pair, &key) };
+        if !self.redactor.scans_attribute_names() {
+            return with_value;
         }
-        self.pair(pair, &key)
+        let Some(name) = self.redactor.text(&key, None, self.findings) else { return with_value };
+        let pair = with_value.as_deref().unwrap_or(pair);
+        rewrite(pair, |field, _| (field.number == 1).then(|| (1, name.clone().into_bytes())))
     }
 
     /// A `KeyValue`: its value, with the key as context.
@@ -111,12 +131,20 @@ impl Walk<'_> {
         // Of several fields the last one counts, but all of them leave.
         rewrite(value, |field, content| match field.number {
             1 => Some((1, self.text(content, key)?.into_bytes())),
-            5 => Some((5, rewrite(content, |_, element| Some((1, self.value(element, key)?)))?)),
+            5 => Some((5, self.array(content, key)?)),
             6 => Some((6, self.list(content)?)),
+            7 if self.redactor.drops_binary() && std::str::from_utf8(content).is_err() => Some((1, BINARY.to_vec())),
             // Stretches of bytes that are text are text; others are left alone.
             7 => Some((7, self.redactor.bytes(content, key, self.findings)?)),
             _ => None,
         })
+    }
+
+    /// An `ArrayValue`.
+    fn array(&mut self, list: &[u8], key: Option<&str>) -> Option<Vec<u8>> {
+        let joined = if self.redactor.joins_parts() { self.list_parts(list) } else { None };
+        let redacted = rewrite(joined.as_deref().unwrap_or(list), |_, element| Some((1, self.value(element, key)?)));
+        redacted.or(joined)
     }
 
     /// A card number that was sent as an integer becomes a string.
@@ -183,25 +211,43 @@ fn int_of(value: &[u8]) -> Option<i64> {
     }
 }
 
+/// What becomes of a field.
+pub(in crate::redact) enum New {
+    /// It stays.
+    Same,
+    /// A field of this number and content takes its place.
+    Put(u32, Vec<u8>),
+    /// It goes.
+    Gone,
+}
+
+impl From<Option<(u32, Vec<u8>)>> for New {
+    fn from(new: Option<(u32, Vec<u8>)>) -> New {
+        new.map_or(New::Same, |(number, content)| New::Put(number, content))
+    }
+}
+
 /// Asks about each length-delimited field; what it gives back takes the field's place. `None` where nothing changed.
-pub(in crate::redact) fn rewrite(message: &[u8], mut replace: impl FnMut(&Field<'_>, &[u8]) -> Option<(u32, Vec<u8>)>) -> Option<Vec<u8>> {
+pub(in crate::redact) fn rewrite<N: Into<New>>(message: &[u8], mut replace: impl FnMut(&Field<'_>, &[u8]) -> N) -> Option<Vec<u8>> {
     let mut out: Option<Vec<u8>> = None;
     for field in Fields::new(message) {
         let new = match field.value {
-            Value::Len(content) => replace(&field, content),
-            _ => None,
+            Value::Len(content) => replace(&field, content).into(),
+            _ => New::Same,
         };
-        match (new, &mut out) {
-            (Some((number, content)), out) => {
-                let out = out.get_or_insert_with(|| {
-                    let mut copy = Vec::with_capacity(message.len());
-                    copy.extend_from_slice(&message[..field.start]);
-                    copy
-                });
-                put_bytes(out, number, &content);
+        if let New::Same = new {
+            if let Some(out) = &mut out {
+                out.extend_from_slice(&message[field.start..field.end]);
             }
-            (None, Some(out)) => out.extend_from_slice(&message[field.start..field.end]),
-            (None, None) => {}
+            continue;
+        }
+        let out = out.get_or_insert_with(|| {
+            let mut copy = Vec::with_capacity(message.len());
+            copy.extend_from_slice(&message[..field.start]);
+            copy
+        });
+        if let New::Put(number, content) = new {
+            put_bytes(out, number, &content);
         }
     }
     out
@@ -236,6 +282,40 @@ mod tests {
             assert_eq!(walk.message(kind, new), None, "not at rest");
         }
         new
+    }
+
+    #[track_caller]
+    fn walked_with(yaml: &str, kind: Message, bytes: &[u8]) -> (Option<Vec<u8>>, Findings) {
+        let redactor = Redactor::new(&serde_yaml::from_str(yaml).unwrap()).unwrap();
+        let mut findings = Findings::new();
+        let new = Walk { redactor: &redactor, findings: &mut findings, copied: false }.message(kind, bytes);
+        (new, findings)
+    }
+
+    #[test]
+    fn an_attribute_or_a_span_goes_for_what_stands_in_it() {
+        let text = |text: &str| msg(&[(1, text.as_bytes())]);
+        let nested = msg(&[(5, &msg(&[(1, &text("to bob@example.org"))]))]);
+        let event = msg(&[(2, b"choice"), (3, &attribute("content", &text("bob@example.org")))]);
+        let span =
+            msg(&[(5, b"chat bob@example.org"), (9, &attribute("prompt", &nested)), (9, &attribute("other", &text("x"))), (11, &event)]);
+        let (new, findings) = walked_with("entities: { EMAIL: drop_attribute }", Message::Span, &span);
+        let left = msg(&[(5, b"chat [EMAIL]"), (9, &attribute("other", &text("x"))), (11, &msg(&[(2, b"choice")]))]);
+        assert_eq!(new, Some(left));
+        assert!(findings.count(crate::redact::Kind::Email) == 3 && !findings.drops_span());
+        assert!(walked_with("entities: { EMAIL: drop_span }", Message::Span, &span).1.drops_span());
+    }
+
+    #[test]
+    fn names_of_attributes_and_binary_go_where_it_is_asked_for() {
+        let record = |key: &str, value: &[u8]| msg(&[(6, &attribute(key, value))]);
+        let (text, binary) = (msg(&[(1, b"x")]), msg(&[(7, b"\xff\xfe")]));
+        assert_eq!(walked_with("{}", Message::LogRecord, &record("bob@example.org", &text)).0, None);
+        let named = walked_with("scan_attribute_names: true", Message::LogRecord, &record("bob@example.org", &text)).0;
+        assert_eq!(named, Some(record("[EMAIL]", &text)));
+        assert_eq!(walked_with("{}", Message::LogRecord, &record("k", &binary)).0, None);
+        let dropped = walked_with("binary: drop", Message::LogRecord, &record("k", &binary)).0;
+        assert_eq!(dropped, Some(record("k", &msg(&[(1, b"[BINARY]")]))));
     }
 
     #[test]

@@ -29,8 +29,9 @@ fn framed(kind: &'static str, frame: &str, word: &str, value: &str) -> Case {
     Case { kind, text: frame.replace("{v}", value), at: Some((start, start + value.len())), json: false }
 }
 
-fn frames_of(kind: &str, words: bool) -> &'static [&'static str] {
-    match (kind, words) {
+fn frames_of(maker: &Maker, words: bool) -> &'static [&'static str] {
+    match (maker.kind, words) {
+        ("API_KEY", _) if maker.words == ["api key"] => frames::KEYS,
         ("URL_CREDENTIAL", _) => frames::URLS,
         ("AUTH_TOKEN", _) => frames::SCHEMES,
         ("PASSWORD", _) => frames::PASSWORDS,
@@ -44,12 +45,12 @@ fn valid(s: &mut Source, maker: &Maker) -> Case {
     // What needs no word may have one.
     let words = made.words || s.below(3) == 0;
     let word = one(s, maker.words);
-    framed(maker.kind, one(s, frames_of(maker.kind, words)), word, &made.text)
+    framed(maker.kind, one(s, frames_of(maker, words)), word, &made.text)
 }
 
 fn near(s: &mut Source, maker: &Maker) -> Option<Case> {
     let value = (maker.near?)(s);
-    let frame = one(s, frames_of(maker.kind, false));
+    let frame = one(s, frames_of(maker, false));
     Some(Case { at: None, ..framed(maker.kind, frame, "", &value) })
 }
 

@@ -135,6 +135,7 @@ pub(super) static MAKERS: &[Maker] = &[
     maker("JWT", jwt, Some(no_jwt), &["jwt", "token"]),
     maker("PRIVATE_KEY", private_key, Some(no_private_key), &["key"]),
     maker("API_KEY", api_key, Some(no_api_key), &["key", "token", "credential"]),
+    maker("API_KEY", named_key, Some(no_named_key), &["api key"]),
     maker("AUTH_TOKEN", auth_token, Some(no_auth_token), &["Authorization", "authorization", "header"]),
     maker("PASSWORD", password, Some(no_password), &["pw"]),
 ];
@@ -670,7 +671,7 @@ fn no_pan(s: &mut Source) -> String {
 fn tfn_solid(s: &mut Source) -> String {
     until(s, |s| {
         let text = fill(s, "%########");
-        (weigh(&text, &[1, 4, 3, 7, 5, 8, 6, 9, 10]) % 11 == 0).then_some(text)
+        weigh(&text, &[1, 4, 3, 7, 5, 8, 6, 9, 10]).is_multiple_of(11).then_some(text)
     })
 }
 
@@ -837,7 +838,7 @@ fn routing(s: &mut Source) -> Made {
     worded(until(s, |s| {
         let district = pick(s, &["01", "06", "12", "21", "26", "32", "61", "72", "80"]);
         let text = fill(s, &format!("{district}#######"));
-        (weigh(&text, &[3, 7, 1, 3, 7, 1, 3, 7, 1]) % 10 == 0).then_some(text)
+        weigh(&text, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10).then_some(text)
     }))
 }
 
@@ -1192,6 +1193,16 @@ fn no_api_key(s: &mut Source) -> String {
         7 => format!("chatcmpl-{}", of(s, ALNUM, 29)),
         _ => format!("toolu_{}", of(s, ALNUM, 24)),
     }
+}
+
+fn named_key(s: &mut Source) -> Made {
+    let length = between(s, 20, 60) as usize;
+    bare(of(s, ALNUM, length) + "k7")
+}
+
+fn no_named_key(s: &mut Source) -> String {
+    pick(s, &["${KEY}", "YOUR_API_KEY", "<api key>", "{{ key }}", "None", "xxxxxxxxxxxxxxxxxxxxxxxx", "process.env.KEY", "short1"])
+        .to_owned()
 }
 
 fn auth_token(s: &mut Source) -> Made {

@@ -1,6 +1,6 @@
 //! Numbers of India, Singapore, Korea, Japan and Australia.
 
-use super::checks::{Digits, real_date};
+use super::checks::{Digits, real_date, verhoeff};
 use super::printed::{digits, read};
 use super::{Detector, Number, Probe, Word};
 use crate::redact::text::{Out, Text};
@@ -81,22 +81,6 @@ fn twelve(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
     if check == d.at(11) {
         out.found_in_context(text, Kind::JpMyNumber, start, id.end, true);
     }
-}
-
-/// Verhoeff's scheme: the dihedral group of order ten, and a permutation per place.
-fn verhoeff(digits: &[u8]) -> bool {
-    const PERMUTE: [u8; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
-    let compose = |a: u8, b: u8| match (a < 5, b < 5) {
-        (true, true) => (a + b) % 5,
-        (true, false) => 5 + (a + b - 5) % 5,
-        (false, true) => 5 + (a - 5 + 5 - b) % 5,
-        (false, false) => (a + 5 - b) % 5,
-    };
-    let check = digits.iter().rev().enumerate().fold(0, |check, (place, &digit)| {
-        let permuted = (0..place % 8).fold(digit, |d, _| PERMUTE.get(usize::from(d)).copied().unwrap_or(0));
-        compose(check, permuted)
-    });
-    check == 0
 }
 
 /// Resident registration: date of birth, and a digit for sex and century. The last digit stopped being a check in 2020.

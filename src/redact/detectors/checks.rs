@@ -69,6 +69,67 @@ pub(crate) fn mod97(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Verhoeff's scheme: the dihedral group of order ten, and a permutation per place.
+pub(crate) fn verhoeff(digits: &[u8]) -> bool {
+    const PERMUTE: [u8; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
+    let compose = |a: u8, b: u8| match (a < 5, b < 5) {
+        (true, true) => (a + b) % 5,
+        (true, false) => 5 + (a + b - 5) % 5,
+        (false, true) => 5 + (a - 5 + 5 - b) % 5,
+        (false, false) => (a + 5 - b) % 5,
+    };
+    let check = digits.iter().rev().enumerate().fold(0, |check, (place, &digit)| {
+        let permuted = (0..place % 8).fold(digit, |d, _| PERMUTE.get(usize::from(d)).copied().unwrap_or(0));
+        compose(check, permuted)
+    });
+    check == 0
+}
+
+/// Damm's scheme: a quasigroup of order ten.
+pub(crate) fn damm(digits: &[u8]) -> bool {
+    const TABLE: [[u8; 10]; 10] = [
+        [0, 3, 1, 7, 5, 9, 8, 6, 4, 2],
+        [7, 0, 9, 2, 1, 5, 4, 8, 6, 3],
+        [4, 2, 0, 6, 8, 7, 1, 3, 5, 9],
+        [1, 7, 5, 0, 9, 8, 3, 4, 2, 6],
+        [6, 1, 2, 3, 0, 4, 5, 9, 7, 8],
+        [3, 6, 7, 4, 2, 0, 9, 5, 8, 1],
+        [5, 8, 6, 9, 7, 2, 0, 1, 3, 4],
+        [8, 9, 4, 5, 3, 6, 2, 0, 1, 7],
+        [9, 4, 3, 8, 6, 1, 7, 2, 0, 5],
+        [2, 5, 8, 1, 4, 3, 6, 7, 9, 0],
+    ];
+    let next = |interim: u8, digit: &u8| TABLE.get(usize::from(interim)).and_then(|row| row.get(usize::from(*digit))).copied().unwrap_or(0);
+    digits.iter().fold(0, next) == 0
+}
+
+/// ISO 7064 MOD 11,10 with its check digit at the end.
+pub(crate) fn mod11_10(digits: &[u8]) -> bool {
+    let Some((&check, body)) = digits.split_last() else { return false };
+    let product = body.iter().fold(10u32, |product, &digit| {
+        let sum = (u32::from(digit) + product) % 10;
+        (if sum == 0 { 10 } else { sum }) * 2 % 11
+    });
+    !body.is_empty() && (11 - product) % 10 == u32::from(check)
+}
+
+/// ISO 7064 MOD 11-2 over the digits among the bytes; the last sign may be X for ten.
+pub(crate) fn mod11_2(bytes: &[u8]) -> bool {
+    let signs = || bytes.iter().filter(|b| b.is_ascii_alphanumeric());
+    let count = signs().count();
+    let mut rest = 0u32;
+    for (at, b) in signs().enumerate() {
+        let value = match b {
+            b'0'..=b'9' => u32::from(b - b'0'),
+            b'X' | b'x' if at + 1 == count => 10,
+            _ => return false,
+        };
+        // The check sign has the weight 1.
+        rest = if at + 1 == count { (rest + value) % 11 } else { (rest + value) * 2 % 11 };
+    }
+    count > 1 && rest == 1
+}
+
 /// Whether year, month and day are a day of the calendar.
 pub(crate) fn real_date(year: u32, month: u32, day: u32) -> bool {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));

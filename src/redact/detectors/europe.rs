@@ -1,6 +1,6 @@
 //! Person numbers of the European Union that a check digit proves: Germany, France, Spain, Italy, the Netherlands, Poland.
 
-use super::checks::{Digits, real_date};
+use super::checks::{Digits, mod11_10, real_date};
 use super::printed::{digits, read};
 use super::{Detector, Number, Probe, Word};
 use crate::redact::Kind;
@@ -33,14 +33,9 @@ fn german(text: &Text<'_>, start: usize, out: &mut Out<'_>) {
     };
     let Some(d) = Digits::of(id.chars()) else { return };
     let body = d.as_slice().get(..10).unwrap_or_default();
-    let mut product = 10;
-    for &digit in body {
-        let sum = (u32::from(digit) + product) % 10;
-        product = if sum == 0 { 10 } else { sum } * 2 % 11;
-    }
     let counts = (0..10).map(|digit| body.iter().filter(|&&b| b == digit).count());
     let repeated: Vec<usize> = counts.filter(|&n| n > 1).collect();
-    if (11 - product) % 10 == d.at(10) && matches!(repeated[..], [2 | 3]) {
+    if mod11_10(d.as_slice()) && matches!(repeated[..], [2 | 3]) {
         out.found_in_context(text, Kind::DeSteuerId, start, id.end, true);
     }
 }

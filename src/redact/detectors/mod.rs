@@ -27,7 +27,7 @@ mod uk;
 mod url;
 
 use crate::redact::Kind;
-use crate::redact::config::When;
+use crate::redact::config::{Region, When};
 use crate::redact::kind::Default as Usual;
 use crate::redact::text::{Out, Text};
 
@@ -270,11 +270,13 @@ pub(crate) struct Limits {
     wide: bool,
     /// Private and documentation addresses stay.
     pub(crate) keep_private: bool,
+    /// Countries whose numbers are taken solid and without a word, in the wide profile.
+    pub(crate) regions: Vec<Region>,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { modes: [When::On; Kind::BUILT_IN.len()], wide: false, keep_private: false }
+        Limits { modes: [When::On; Kind::BUILT_IN.len()], wide: false, keep_private: false, regions: Vec::new() }
     }
 }
 
@@ -287,6 +289,11 @@ impl Limits {
         if let Some(mode) = kind.index().and_then(|at| self.modes.get_mut(at)) {
             *mode = when;
         }
+    }
+
+    /// The countries whose solid telephone numbers need no word.
+    pub(crate) fn bare_regions(&self) -> &[Region] {
+        if self.wide { &self.regions } else { &[] }
     }
 
     fn mode(&self, kind: Kind) -> When {

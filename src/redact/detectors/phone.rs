@@ -3,6 +3,7 @@
 
 use super::checks::Digits;
 use super::{Detector, Number, Probe, Set};
+use crate::redact::config::Region;
 use crate::redact::text::{Out, Text, is_word};
 use crate::redact::{Kind, context};
 
@@ -71,6 +72,13 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         return;
     }
     let dialled = Dialled::read(text, start);
+    if let (Some(end), regions @ [_, ..]) = (number.end_of(0), text.limits.bare_regions())
+        && text.stands_alone(start, end)
+        && !text.in_digit_row(start, end)
+        && regions.iter().any(|&region| is_of(region, text.slice(start, end)))
+    {
+        return out.found(text, Kind::Phone, start, end);
+    }
     for len in (1..=dialled.len).rev() {
         let (end, count) = dialled.ends.get(len - 1).copied().unwrap_or_default();
         let needed = dialled.needed(len, count);
@@ -127,6 +135,34 @@ fn is_american(digits: &Digits, skip: usize) -> bool {
         && area % 100 != 11
         && digits.at(skip + 3) >= 2
         && !digits.as_slice().get(skip..).unwrap_or_default().windows(2).all(|w| w.first() == w.last())
+}
+
+/// Whether solid digits are a number of a country as it is dialled there, by its numbering plan.
+fn is_of(region: Region, digits: &[u8]) -> bool {
+    let [first, second, third, ..] = *digits else { return false };
+    let len = digits.len();
+    match region {
+        Region::At => first == b'0' && second != b'0' && (9..=13).contains(&len),
+        Region::Au => first == b'0' && b"23478".contains(&second) && len == 10,
+        Region::Be => first == b'0' && second != b'0' && (9..=10).contains(&len),
+        Region::Br => first != b'0' && second != b'0' && (len == 10 && b"2345".contains(&third) || len == 11 && third == b'9'),
+        Region::Ch | Region::Za => first == b'0' && second != b'0' && len == 10,
+        Region::Cn => first == b'1' && (b'3'..=b'9').contains(&second) && len == 11,
+        Region::De => first == b'0' && second != b'0' && (9..=12).contains(&len),
+        Region::Es => (b'6'..=b'9').contains(&first) && len == 9,
+        Region::Fr => first == b'0' && second != b'0' && len == 10,
+        Region::Gb => first == b'0' && b"12378".contains(&second) && (10..=11).contains(&len),
+        Region::Il => first == b'0' && second != b'0' && (9..=10).contains(&len),
+        Region::In => (b'6'..=b'9').contains(&first) && len == 10,
+        Region::It => (first == b'3' && len == 10) || (first == b'0' && second != b'0' && (9..=11).contains(&len)),
+        Region::Jp | Region::Kr => first == b'0' && second != b'0' && (10..=11).contains(&len),
+        Region::Mx => (b'2'..=b'9').contains(&first) && len == 10,
+        Region::Nl => first == b'0' && second != b'0' && len == 10,
+        Region::Pl => (b'1'..=b'9').contains(&first) && len == 9,
+        Region::Se => first == b'0' && second != b'0' && (8..=10).contains(&len),
+        Region::Sg => b"3689".contains(&first) && len == 8,
+        Region::Us => len == 10 && Digits::of(digits).is_some_and(|digits| is_american(&digits, 0)),
+    }
 }
 
 /// A printed date is no number to call.
