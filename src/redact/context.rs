@@ -33,6 +33,14 @@ pub(crate) const ACCOUNT: u64 = 1 << 24;
 /// Words that may speak of a phone, or of any number.
 pub(crate) const PHONE_MAYBE: u64 = 1 << 25;
 
+/// Words of numbers that are looked for only where the config asks. Their checks tell them apart, so one bit serves many.
+pub(crate) const MORE_TAX: u64 = 1 << 26;
+pub(crate) const MORE_PERSON: u64 = 1 << 27;
+pub(crate) const MORE_HEALTH: u64 = 1 << 28;
+pub(crate) const MORE_COMPANY: u64 = 1 << 29;
+pub(crate) const MORE_VEHICLE: u64 = 1 << 30;
+pub(crate) const MORE_CODE: u64 = 1 << 31;
+
 /// Characters before a candidate in which a word counts.
 const BEFORE: usize = 50;
 /// Characters after it.
@@ -73,6 +81,18 @@ const WORDS: &[(u64, &[&str])] = &[
         "portable", "llam", "teléfono", "móvil", "celular", "ligue", "telefone", "chiama", "cellulare", "telefoon", "bel", "ring",
         "電話", "전화", "手机", "手機", "电话", "携帯", "휴대폰"]),
     (PHONE_MAYBE, &["number", "line", "desk", "office", "answering"]),
+    (MORE_TAX, &["vat", "tax number", "tax no", "tax reference", "ust-id", "ustid", "ust-idnr", "umsatzsteuer", "partita iva", "p.iva", "p. iva", "btw",
+        "tva", "numéro fiscal", "numero fiscal", "nif", "contribuinte", "ein", "employer identification", "utr", "unique taxpayer", "gstin",
+        "gst", "spi", "afm", "αφμ"]),
+    (MORE_PERSON, &["personnummer", "personal number", "personal id", "national id", "national number", "identity number", "id number",
+        "identity card", "hetu", "henkilötunnus", "cpr", "fødselsnummer", "fodselsnummer", "rijksregister", "registre national", "ahv", "avs",
+        "sozialversicherung", "svnr", "rentenversicherung", "rvnr", "seguridad social", "nuss", "rodné číslo", "rodne cislo", "cnp", "egn",
+        "егн", "tckn", "kimlik", "amka", "αμκα", "personalausweis", "ausweis", "身份证", "身份證", "บัตรประชาชน"]),
+    (MORE_HEALTH, &["npi", "provider identifier", "mbi", "beneficiary"]),
+    (MORE_COMPANY, &["orgnr", "org.nr", "organisationsnummer", "acn", "company number", "uen", "entity number", "brn",
+        "business registration", "사업자등록번호"]),
+    (MORE_VEHICLE, &["vin", "vehicle identification", "chassis", "fahrgestell"]),
+    (MORE_CODE, &["cvv", "cvc", "security code", "swift", "bic"]),
     (ROUTING, &["routing", "aba", "rtn", "transit"]),
     (ACCOUNT, &["account", "acct", "a/c", "bank", "konto", "compte", "cuenta", "conto", "rekening"]),
 ];
@@ -184,8 +204,28 @@ impl Words {
 }
 
 /// Numbers of a person at some office: of these `…_id` and `…_card` name the number itself.
-const IDS: u64 =
-    SSN | ITIN | NHS | STEUER | BSN | CPF | CNPJ | AADHAAR | PAN | TFN | ABN | MEDICARE | NRIC | PESEL | RRN | MY_NUMBER | SIN | PASSPORT;
+const IDS: u64 = SSN
+    | ITIN
+    | NHS
+    | STEUER
+    | BSN
+    | CPF
+    | CNPJ
+    | AADHAAR
+    | PAN
+    | TFN
+    | ABN
+    | MEDICARE
+    | NRIC
+    | PESEL
+    | RRN
+    | MY_NUMBER
+    | SIN
+    | PASSPORT
+    | MORE_TAX
+    | MORE_PERSON
+    | MORE_HEALTH
+    | MORE_COMPANY;
 
 /// What may stand at the end of a key without naming anything, and for which types that is so.
 const GENERIC: &[(&[u8], u64)] = &[

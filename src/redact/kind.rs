@@ -10,6 +10,8 @@ pub(crate) enum Default {
     On,
     /// Needs one of its context words nearby.
     Context,
+    /// Looked for only in the wide profile, or where the config says so.
+    Optional,
 }
 
 macro_rules! kinds {
@@ -144,6 +146,76 @@ kinds! {
     UsAbaRouting "US_ABA_ROUTING" Context format 10 context::ROUTING;
     /// A bank account number.
     BankAccount "BANK_ACCOUNT" Context format 34 context::ACCOUNT;
+    /// A United States Medicare beneficiary number.
+    UsMbi "US_MBI" Optional format 12 context::MEDICARE | context::MORE_HEALTH;
+    /// A United States health provider number.
+    UsNpi "US_NPI" Optional format 12 context::MORE_HEALTH;
+    /// A United States employer number.
+    UsEin "US_EIN" Optional format 12 context::MORE_TAX | context::ITIN;
+    /// A German identity card or passport with its check digit.
+    DeIdCard "DE_ID_CARD" Optional format 12 context::MORE_PERSON | context::PASSPORT;
+    /// A German pension insurance number.
+    DeRvnr "DE_RVNR" Optional format 12 context::MORE_PERSON;
+    /// A German VAT number.
+    DeVat "DE_VAT" Optional format 12 context::MORE_TAX;
+    /// An Italian VAT number.
+    ItPartitaIva "IT_PARTITA_IVA" Optional format 12 context::MORE_TAX;
+    /// A Spanish social security number.
+    EsNuss "ES_NUSS" Optional format 12 context::MORE_PERSON;
+    /// A French tax number.
+    FrNif "FR_NIF" Optional format 12 context::MORE_TAX;
+    /// A Belgian national number.
+    BeNationalNumber "BE_NATIONAL_NUMBER" Optional format 12 context::MORE_PERSON;
+    /// A Swiss social security number.
+    ChAhv "CH_AHV" Optional format 12 context::MORE_PERSON;
+    /// An Austrian social security number.
+    AtSvnr "AT_SVNR" Optional format 12 context::MORE_PERSON;
+    /// A Swedish person number.
+    SePersonnummer "SE_PERSONNUMMER" Optional format 12 context::MORE_PERSON;
+    /// A Swedish company number.
+    SeOrgnr "SE_ORGNR" Optional format 12 context::MORE_COMPANY;
+    /// A Finnish person code.
+    FiHetu "FI_HETU" Optional format 12 context::MORE_PERSON;
+    /// A Danish person number.
+    DkCpr "DK_CPR" Optional format 12 context::MORE_PERSON;
+    /// A Norwegian person number.
+    NoFnr "NO_FODSELSNUMMER" Optional format 12 context::MORE_PERSON;
+    /// A Portuguese tax number.
+    PtNif "PT_NIF" Optional format 12 context::MORE_TAX;
+    /// A Greek tax number.
+    GrAfm "GR_AFM" Optional format 12 context::MORE_TAX;
+    /// A Greek social security number.
+    GrAmka "GR_AMKA" Optional format 12 context::MORE_PERSON;
+    /// A Czech or Slovak person number.
+    CzRodneCislo "CZ_SK_RODNE_CISLO" Optional format 12 context::MORE_PERSON;
+    /// A Romanian person number.
+    RoCnp "RO_CNP" Optional format 12 context::MORE_PERSON;
+    /// A Bulgarian person number.
+    BgEgn "BG_EGN" Optional format 12 context::MORE_PERSON;
+    /// A Turkish person number.
+    TrTckn "TR_TCKN" Optional format 12 context::MORE_PERSON;
+    /// A South African person number.
+    ZaId "ZA_ID" Optional format 12 context::MORE_PERSON;
+    /// A Thai person number.
+    ThTnin "TH_TNIN" Optional format 12 context::MORE_PERSON;
+    /// An Indian goods and services tax number.
+    InGstin "IN_GSTIN" Optional format 12 context::MORE_TAX;
+    /// A Singapore entity number.
+    SgUen "SG_UEN" Optional format 12 context::MORE_COMPANY;
+    /// An Australian company number.
+    AuAcn "AU_ACN" Optional format 12 context::MORE_COMPANY;
+    /// A Korean business number.
+    KrBrn "KR_BRN" Optional format 12 context::MORE_COMPANY;
+    /// A Chinese resident number.
+    CnResidentId "CN_RESIDENT_ID" Optional format 12 context::MORE_PERSON;
+    /// A British tax reference.
+    UkUtr "UK_UTR" Optional format 12 context::MORE_TAX;
+    /// A vehicle identification number.
+    Vin "VIN" Optional format 12 context::MORE_VEHICLE;
+    /// The code of a bank, behind its name.
+    SwiftBic "SWIFT_BIC" Optional format 12 context::MORE_CODE;
+    /// The verification code of a card, behind its name.
+    Cvv "CVV" Optional format 12 context::MORE_CODE;
 }
 
 impl Kind {

@@ -10,6 +10,7 @@ pub(crate) mod assign;
 mod birth;
 mod card;
 pub(crate) mod checks;
+mod codes;
 mod crypto;
 mod email;
 mod europe;
@@ -18,6 +19,8 @@ pub(crate) mod ip;
 mod jwt;
 mod mac;
 mod named;
+mod national;
+mod national_checks;
 mod pem;
 mod phone;
 mod placeholder;
@@ -32,7 +35,7 @@ use crate::redact::kind::Default as Usual;
 use crate::redact::text::{Out, Text};
 
 /// Every detector. A new one is a file, its `mod` line, and a line here.
-pub(crate) static ALL: &[Detector; 29] = &[
+pub(crate) static ALL: &[Detector; 32] = &[
     pem::DETECTOR,
     jwt::DETECTOR,
     apikey::DETECTOR,
@@ -62,6 +65,9 @@ pub(crate) static ALL: &[Detector; 29] = &[
     birth::DETECTOR,
     named::DETECTOR,
     named::DETECTOR_WORD,
+    national::DETECTOR,
+    national::DETECTOR_WORD,
+    codes::DETECTOR,
 ];
 
 /// One detector: when it is asked.
@@ -293,6 +299,8 @@ fn day_in_date(text: &Text<'_>, day_end: usize) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     modes: [When; Kind::BUILT_IN.len()],
+    /// Whether any type is looked for that is off by default.
+    optional: bool,
     wide: bool,
     /// Private and documentation addresses stay.
     pub(crate) keep_private: bool,
@@ -304,19 +312,41 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { modes: [When::On; Kind::BUILT_IN.len()], wide: false, keep_private: false, portable: false, regions: Vec::new() }
+        let mut modes = [When::On; Kind::BUILT_IN.len()];
+        for (mode, kind) in modes.iter_mut().zip(Kind::BUILT_IN) {
+            if kind.default() == Usual::Optional {
+                *mode = When::Off;
+            }
+        }
+        Limits { modes, optional: false, wide: false, keep_private: false, portable: false, regions: Vec::new() }
     }
 }
 
 impl Limits {
     pub(crate) fn new(wide: bool, keep_private: bool) -> Limits {
-        Limits { wide, keep_private, ..Limits::default() }
+        let mut limits = Limits { wide, keep_private, ..Limits::default() };
+        if wide {
+            limits.modes = [When::On; Kind::BUILT_IN.len()];
+            limits.optional = true;
+        }
+        limits
     }
 
     pub(crate) fn set(&mut self, kind: Kind, when: When) {
         if let Some(mode) = kind.index().and_then(|at| self.modes.get_mut(at)) {
             *mode = when;
         }
+        self.optional |= kind.default() == Usual::Optional && when != When::Off;
+    }
+
+    /// Whether any type is looked for that is off by default.
+    pub(crate) fn optional(&self) -> bool {
+        self.optional
+    }
+
+    /// The countries whose solid telephone numbers need no word.
+    pub(crate) fn bare_regions(&self) -> &[Region] {
+        if self.wide { &self.regions } else { &[] }
     }
 
     /// The countries whose solid telephone numbers need no word.

@@ -74,11 +74,6 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if number.total() < 8 && !number.may_go_on(text) {
         return;
     }
-    // Without a word anywhere around it, the number need not be read.
-    if text.context_around(start, start + DIALLED) & Kind::Phone.context() == 0 {
-        return;
-    }
-    let dialled = Dialled::read(text, start);
     if let (Some(end), regions @ [_, ..]) = (number.end_of(0), text.limits.bare_regions())
         && text.stands_alone(start, end)
         && !text.in_digit_row(start, end)
@@ -86,6 +81,11 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     {
         return out.found(text, Kind::Phone, start, end);
     }
+    // Without a word anywhere around it, the number need not be read.
+    if text.context_around(start, start + DIALLED) & Kind::Phone.context() == 0 {
+        return;
+    }
+    let dialled = Dialled::read(text, start);
     for len in (1..=dialled.len).rev() {
         let (end, count) = dialled.ends.get(len - 1).copied().unwrap_or_default();
         let needed = dialled.needed(len, count);
