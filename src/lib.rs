@@ -18,6 +18,8 @@ pub mod redact;
 
 pub mod forward;
 
+pub mod spend;
+
 pub mod live;
 
 pub mod config;

@@ -13,6 +13,7 @@ mod redact;
 mod replay;
 mod run;
 mod source;
+mod spend;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ enum Command {
     Price(price::PriceArgs),
     /// Ask a running stage what it decided about a trace, and why.
     Explain(explain::Args),
+    /// Show who spent what: the spend book of a running stage, or its file.
+    Spend(spend::Args),
     /// Exit with 0 where a running stage is ready, for container health checks.
     Health(health::Args),
 }
@@ -71,6 +74,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Redact(args) => redact::run(&args),
         Command::Price(args) => price::command(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Spend(args) => spend::run(&args),
         Command::Health(args) => health::run(&args),
     };
     match result {

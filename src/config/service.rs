@@ -4,6 +4,7 @@
 //! from elsewhere without a token, an encryption key that is too short to be one.
 
 use super::load::Findings;
+use crate::spend;
 use crate::telemetry::logs;
 use crate::units::{ByteSize, ListenAddress, Percentage, Secret, SizeOrPercent};
 use serde::Deserialize;
@@ -20,10 +21,11 @@ const SHORTEST_KEY: usize = 32;
 pub struct Service {
     /// Metrics, health and the live page.
     pub admin: Admin,
-    /// Where the journal and the spend book are kept; absent (the default) keeps everything in memory. Set
-    /// where a restart must not lose what was accepted.
+    /// Where the spend book is kept; absent (the default) keeps it in memory. Set where a restart must not lose what was spent.
     pub state_directory: Option<PathBuf>,
-    /// How what was accepted is kept on disk; without effect unless `state_directory` is set.
+    /// Who spent what.
+    pub spend: spend::Config,
+    /// How what was accepted is to be kept on disk; without effect in this version.
     pub journal: Journal,
     /// How much memory the traffic may take.
     pub memory: Memory,
@@ -41,6 +43,7 @@ impl Default for Service {
         Service {
             admin: Admin::default(),
             state_directory: None,
+            spend: spend::Config::default(),
             journal: Journal::default(),
             memory: Memory::default(),
             shutdown_timeout: Duration::from_secs(10),
@@ -140,6 +143,9 @@ impl Service {
     pub fn check(&self, order: &[&str], exporters: &[&str], findings: &mut Findings<'_>) {
         self.check_admin(findings);
         self.check_journal(findings);
+        for error in self.spend.check() {
+            findings.problem(&format!("service.spend.{}", error.path), error.message);
+        }
         match self.memory.limit {
             SizeOrPercent::Size(size) if size < ByteSize::mib(16) => {
                 findings.problem("service.memory.limit", format!("{size} is too little to work in; give at least 16MiB"));
@@ -182,24 +188,21 @@ impl Service {
     }
 
     fn check_journal(&self, findings: &mut Findings<'_>) {
-        if self.state_directory.is_some() {
-            // Refused rather than passed over: whoever sets it counts on nothing being lost.
-            let message = "this version keeps what it holds in memory only, and a restart loses it; remove the key to accept that";
-            findings.problem("service.state_directory", message);
-        }
         let Some(key) = &self.journal.key else {
             if self.journal != Journal::default() {
                 findings.warning("service.journal", "has no effect: this version keeps what it holds in memory only");
             }
             return;
         };
+        // Refused rather than passed over: whoever sets it counts on nothing being lost.
+        findings.problem(
+            "service.journal.key",
+            "there is no journal in this version: what it holds is in memory; remove the key to accept that",
+        );
         if key.len() < SHORTEST_KEY {
             findings.problem("service.journal.key", format!("shorter than {SHORTEST_KEY} bytes; make one with: openssl rand -base64 32"));
         } else if findings.is_literal("service.journal.key") {
             findings.warning("service.journal.key", "a key in the config is known to all who can read the file; use ${file:…}");
-        }
-        if self.state_directory.is_none() {
-            findings.problem("service.journal.key", "a journal needs a place; set service.state_directory, or remove the key");
         }
     }
 }

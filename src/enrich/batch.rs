@@ -401,6 +401,7 @@ fn call(
     let counted = plan.kind.is_priced() && !plan.verdict.again && !plan.verdict.wraps && matches!(role, Some(Role::Owner) | None)
         || owner && !plan.verdict.again;
     let prompt_version = fields::prompt_version(attributes);
+    let billed = computed.filter(|_| given.is_none()).map(|priced| (&*priced.provider, &*priced.model));
     let llm = LlmFacts {
         kind: plan.kind,
         role,
@@ -409,6 +410,7 @@ fn call(
         provider: provider.as_deref(),
         request_model,
         response_model,
+        billed,
         usage,
         semantics,
         cost,
@@ -424,6 +426,8 @@ fn call(
         feature: fields::feature(attributes),
         prompt: fields::prompt(attributes),
         prompt_version: prompt_version.as_deref(),
+        head: source.head,
+        span: attributes.span(),
     };
     let facts = span_facts(plan, &llm);
     let manner = Manner {
@@ -437,12 +441,7 @@ fn call(
     };
     write::facts(&mut Writer::new(out, attributes.keys()), &llm, &manner);
     if counted {
-        meters.call(
-            &llm,
-            &facts,
-            computed.filter(|_| given.is_none()).map(|priced| &*priced.provider),
-            computed.filter(|_| given.is_none()).map(|priced| &*priced.model),
-        );
+        meters.call(&llm, &facts);
     }
     for field in fields::conflicts(attributes).into_iter().flatten() {
         meters.rare(

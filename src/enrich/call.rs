@@ -6,6 +6,7 @@ use crate::enrich::kind::Kind;
 use crate::enrich::price::{Flags, SkipReason};
 use crate::enrich::roles::Role;
 use crate::enrich::usage::{Semantics, Usage};
+use crate::otlp::head::Head;
 use crate::units::Usd;
 
 /// What is known about a span of any kind but `none`. Texts are as the sender wrote them, personal ones among them: they may
@@ -26,6 +27,8 @@ pub struct LlmFacts<'a> {
     pub request_model: Option<&'a str>,
     /// The model that answered.
     pub response_model: Option<&'a str>,
+    /// Provider and model in the names of the price table; `None` where that priced nothing.
+    pub billed: Option<(&'a str, &'a str)>,
     /// What it used; `None` where nobody says, or only a total.
     pub usage: Option<Usage>,
     /// How its input count was read.
@@ -56,6 +59,10 @@ pub struct LlmFacts<'a> {
     pub prompt: Option<&'a str>,
     /// Its version.
     pub prompt_version: Option<&'a str>,
+    /// What stands around the span.
+    pub head: Option<&'a Head>,
+    /// The span as it came, for whoever wants an attribute that is no fact.
+    pub span: &'a [u8],
 }
 
 impl<'a> LlmFacts<'a> {

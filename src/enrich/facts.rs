@@ -52,4 +52,6 @@ pub struct SpanFacts {
     pub cache_read_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
+    /// Whether its trace must stay: a budget that it is part of is used up, and says so.
+    pub must_stay: bool,
 }

@@ -30,7 +30,8 @@ const MAX_KEPT: usize = 8192;
 /// Longest label; the longest model ids (Bedrock ARNs) come close.
 const MAX_LABEL: usize = 128;
 
-const OTHER: &str = "_other";
+/// The name under which everything is counted that there is no room for by its own.
+pub const OTHER: &str = "_other";
 
 /// Names that have series of their own. Shared by all shards.
 #[derive(Debug, Default)]
@@ -49,6 +50,22 @@ impl Names {
         let new = set.len() < limit && set.insert(name);
         (new, new)
     }
+}
+
+/// Provider and model a call is counted under: those of its price where there is one, so that a model under many dates is one.
+pub fn names<'a>(facts: &LlmFacts<'a>) -> (&'a str, &'a str) {
+    let (provider, model) = (facts.provider.unwrap_or("unknown"), facts.model().unwrap_or("unknown"));
+    facts.billed.unwrap_or((provider, model))
+}
+
+/// A name fit for a label: without private data, control characters and what is past a sane length.
+pub fn label(filter: &LabelFilter, name: &str) -> String {
+    let end = (0..=MAX_LABEL.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+    let cut = name.get(..end).unwrap_or_default();
+    // Redacted whole first: half a secret is not recognised as one.
+    let whole = filter(name);
+    let shown = if whole == name { cut } else { whole.as_ref() };
+    shown.chars().filter(|c| !c.is_control()).take(MAX_LABEL).collect()
 }
 
 /// The counters of one shard.
@@ -101,10 +118,9 @@ impl Meters {
         }
     }
 
-    /// Counts one call. `provider` and `model` are those of the price where there is one.
-    pub(crate) fn call(&mut self, facts: &LlmFacts<'_>, span: &SpanFacts, provider: Option<&str>, model: Option<&str>) {
-        let provider = provider.or(facts.provider).unwrap_or("unknown");
-        let model = model.or(facts.model()).unwrap_or("unknown");
+    /// Counts one call.
+    pub(crate) fn call(&mut self, facts: &LlmFacts<'_>, span: &SpanFacts) {
+        let (provider, model) = names(facts);
         let handles = self.model(facts.service, provider, model);
         if span.error.is_some() {
             handles.failed.increment(1)
@@ -202,14 +218,8 @@ impl Meters {
         }
     }
 
-    /// A name fit for a label.
     fn label(&self, name: &str) -> String {
-        let end = (0..=MAX_LABEL.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-        let cut = name.get(..end).unwrap_or_default();
-        // Redacted whole first: half a secret is not recognised as one.
-        let whole = (self.filter)(name);
-        let shown = if whole == name { cut } else { whole.as_ref() };
-        shown.chars().filter(|c| !c.is_control()).take(MAX_LABEL).collect()
+        label(&self.filter, name)
     }
 }
 

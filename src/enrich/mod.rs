@@ -37,7 +37,7 @@ pub use call::{Cost, CostSource, LlmFacts, Skip};
 pub use config::EnrichConfig;
 pub use facts::SpanFacts;
 pub use kind::Kind;
-pub use meters::LabelFilter;
+pub use meters::{LabelFilter, OTHER, label, names};
 pub use roles::Role;
 pub use scan::Scanner;
 
@@ -70,6 +70,11 @@ pub struct Shared {
 pub trait Observer {
     /// Called once a span or log record, in order. `llm` is there for every span of a kind but `none`.
     fn span(&mut self, facts: &SpanFacts, llm: Option<&LlmFacts<'_>>);
+
+    /// Whether the span it was just told of must stay, whatever policies say. Asked once a span, after [`Observer::span`].
+    fn must_stay(&mut self) -> bool {
+        false
+    }
 }
 
 /// Nobody.
@@ -142,7 +147,8 @@ impl Enrich {
         let mut at = 0;
         draft.append_in(extra, Some(&telemetry.budget), |head, item, out| {
             at += 1;
-            batch.finish(at - 1, head, item, settings, meters, out, observer)
+            let facts = batch.finish(at - 1, head, item, settings, meters, out, observer);
+            SpanFacts { must_stay: observer.must_stay(), ..facts }
         })
     }
 }

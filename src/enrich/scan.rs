@@ -173,6 +173,11 @@ impl<'a> Attributes<'a> {
         keys.iter().any(|key| self.has(*key))
     }
 
+    /// The span they stand on.
+    pub(crate) fn span(&self) -> &'a [u8] {
+        self.span
+    }
+
     /// The keys that stand on the span.
     pub(crate) fn keys(&self) -> Keys {
         self.table.present

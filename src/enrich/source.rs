@@ -47,6 +47,8 @@ pub(crate) struct Source<'a> {
     /// The scope's version.
     pub(crate) version: &'a str,
     pub(crate) library: Library,
+    /// All of it.
+    pub(crate) head: Option<&'a Head>,
 }
 
 /// A source in numbers: where its texts stand in the head.
@@ -71,7 +73,7 @@ impl<'a> Source<'a> {
         }
         let scope = head.scope_name();
         let library = if openlit && !matches!(scope, "ai" | "gen_ai") { Library::Openlit } else { library(scope) };
-        Source { service, scope, version: version(head.scope()), library }
+        Source { service, scope, version: version(head.scope()), library, head: Some(head) }
     }
 
     /// The same in numbers, for as long as the head stays where it is.
@@ -96,6 +98,7 @@ impl<'a> Source<'a> {
             scope: text(head.scope(), noted.scope),
             version: text(head.scope(), noted.version),
             library: noted.library,
+            head: Some(head),
         }
     }
 

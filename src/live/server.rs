@@ -5,6 +5,7 @@ use crate::live::page;
 use crate::live::traces::{self, Wanted};
 use crate::otlp::span::TraceId;
 use crate::receive::Tokens;
+use crate::spend::{Answer, QueryError};
 use crate::telemetry::metrics::Metrics;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
@@ -103,6 +104,8 @@ pub trait Answers: Send + Sync + 'static {
     fn status(&self) -> Value;
     /// The last decided traces.
     fn feed(&self) -> &Feed;
+    /// What the spend book says to these parameters.
+    fn spend(&self, parameters: Vec<(String, String)>) -> impl Future<Output = Result<Answer, QueryError>> + Send;
 }
 
 /// The admin server, bound and not yet serving.
@@ -152,6 +155,7 @@ impl Admin {
             .route("/api/decisions/{trace_id}", get(decision_json))
             .route("/api/traces", get(traces_json))
             .route("/api/traces/{trace_id}", get(trace_json))
+            .route("/api/spend", get(spend))
             .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), authorise))
             .route("/live", get(|| async { "live\n" }))
             .route("/ready", get(ready))
@@ -249,6 +253,27 @@ async fn decision_json<A: Answers>(State(shared): State<Arc<Shared<A>>>, Path(id
     }
 }
 
+async fn spend<A: Answers>(
+    State(shared): State<Arc<Shared<A>>>,
+    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Response {
+    let Ok(Query(parameters)) = parameters else {
+        return error(StatusCode::BAD_REQUEST, "the query does not read as name=value&name=value");
+    };
+    let format = parameters.iter().rev().find(|(name, _)| name == "format").map_or("json", |(_, format)| format);
+    let csv = match format {
+        "json" => false,
+        "csv" => true,
+        _ => return error(StatusCode::BAD_REQUEST, "format: there are json and csv"),
+    };
+    match shared.answers.spend(parameters).await {
+        Ok(answer) if csv => ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], answer.csv()).into_response(),
+        Ok(answer) => Json(answer.json()).into_response(),
+        Err(QueryError::Bad(message)) => error(StatusCode::BAD_REQUEST, &message),
+        Err(QueryError::Unavailable(message)) => error(StatusCode::SERVICE_UNAVAILABLE, &message),
+    }
+}
+
 /// Refuses foreign `Host` headers and adds the headers every answer carries.
 async fn guard<A: Answers>(State(shared): State<Arc<Shared<A>>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).or_else(|| request.uri().authority().map(|a| a.as_str()));
@@ -302,6 +327,11 @@ mod tests {
         fn feed(&self) -> &Feed {
             &self.0
         }
+
+        async fn spend(&self, parameters: Vec<(String, String)>) -> Result<Answer, QueryError> {
+            let query = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+            Err(if query.is_empty() { QueryError::Unavailable("closed".into()) } else { QueryError::Bad(query) })
+        }
     }
 
     async fn start(config: AdminConfig) -> (String, Status) {
@@ -333,6 +363,15 @@ mod tests {
         assert_eq!(get(format!("{url}/api/decisions/01{}", "0".repeat(30))).await, (200, r#"{"decision":"keep"}"#.into()));
         assert_eq!(get(format!("{url}/api/decisions/02{}", "0".repeat(30))).await.0, 404);
         assert_eq!(get(format!("{url}/api/decisions/xyz")).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_question_about_spend_is_said() {
+        let (url, _) = start(AdminConfig::default()).await;
+        let ask = async |query: &str| get(format!("{url}/api/spend{query}")).await;
+        assert_eq!(ask("?model=a%2Cb&model=%22c%22").await, (400, r#"{"error":"model=a,b model=\"c\""}"#.into()));
+        assert_eq!(ask("").await, (503, r#"{"error":"closed"}"#.into()));
+        assert_eq!(ask("?format=xml").await, (400, r#"{"error":"format: there are json and csv"}"#.into()));
     }
 
     #[tokio::test]

@@ -140,7 +140,7 @@ impl Path {
             None => {
                 let (mut keep_class, mut trace_id, mut spans) = (false, None, Vec::with_capacity(items.len()));
                 for (item, facts) in items {
-                    keep_class |= facts.error.is_some() || facts.truncated;
+                    keep_class |= facts.error.is_some() || facts.truncated || facts.must_stay;
                     trace_id = if spans.is_empty() { facts.trace_id } else { trace_id };
                     spans.push(item);
                 }

@@ -10,6 +10,7 @@ use crate::pipeline::plan::Plan;
 use crate::receive::Received;
 use crate::redact::Meters;
 use crate::sample::{Decisions, Pressure};
+use crate::spend::{Book, Tally};
 use crate::telemetry::ledger::ShardReport;
 use metrics::Counter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +39,7 @@ pub(in crate::pipeline) struct Shared {
     pub(in crate::pipeline) forward: Arc<Forward>,
     pub(in crate::pipeline) decisions: Decisions,
     pub(in crate::pipeline) feed: Feed,
+    pub(in crate::pipeline) spend: Option<Book>,
     pub(in crate::pipeline) redact_meters: Meters,
     pub(in crate::pipeline) lost_to_panics: Counter,
 }
@@ -46,6 +48,8 @@ pub(in crate::pipeline) struct Shard {
     number: usize,
     plan: Arc<Plan>,
     path: Path,
+    /// What was spent here; `None` without a spend book, and while a step has it.
+    tally: Option<Tally>,
     shared: Arc<Shared>,
     pressure: Pressure,
 }
@@ -53,7 +57,8 @@ pub(in crate::pipeline) struct Shard {
 impl Shard {
     pub(in crate::pipeline) fn new(number: usize, plan: Arc<Plan>, shared: Arc<Shared>) -> Shard {
         let path = Path::new(&plan, &shared.common, Instant::now());
-        Shard { number, plan, path, shared, pressure: Pressure::Normal }
+        let tally = shared.spend.as_ref().map(Book::tally);
+        Shard { number, plan, path, tally, shared, pressure: Pressure::Normal }
     }
 
     /// Runs until it is drained or nobody can give it orders any more.
@@ -70,6 +75,7 @@ impl Shard {
                     }
                     Some(Order::Reload(plan)) => {
                         self.plan = Arc::clone(&plan);
+                        self.tally.iter_mut().for_each(Tally::forget);
                         self.step(0, |path| path.reload(&plan, Instant::now()));
                     }
                     Some(Order::Drain(done)) => {
@@ -97,7 +103,13 @@ impl Shard {
     }
 
     fn process(&mut self, received: Received) {
-        self.step(received.len() as u64, |path| path.process(received, Instant::now(), &mut ()));
+        let arrived = received.len() as u64;
+        let Some(mut tally) = self.tally.take() else {
+            return self.step(arrived, |path| path.process(received, Instant::now(), &mut ()));
+        };
+        tally.begin(SystemTime::now());
+        self.step(arrived, |path| path.process(received, Instant::now(), &mut tally));
+        self.tally = Some(tally);
     }
 
     /// One step of the path. A panic in it is a bug; it costs what this shard holds, which is counted, and nothing else.

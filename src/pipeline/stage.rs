@@ -13,6 +13,7 @@ use crate::pipeline::shard::{Order, Shard, Shared};
 use crate::receive::{self, Busy, Intake, Opened, Receivers, Tokens};
 use crate::redact;
 use crate::sample::Decisions;
+use crate::spend::{Answer, Book, QueryError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Metrics;
 use futures_util::future::join_all;
@@ -60,6 +61,9 @@ pub enum StartError {
     /// The admin port cannot listen.
     #[error(transparent)]
     Admin(#[from] crate::live::ServeError),
+    /// There is no thread for the spend book.
+    #[error(transparent)]
+    Spend(#[from] crate::spend::StartError),
 }
 
 /// A running stage.
@@ -71,6 +75,7 @@ pub struct Running {
     forward: Arc<Forward>,
     decisions: Decisions,
     feed: Feed,
+    spend: Option<Book>,
     receivers: JoinHandle<()>,
     labels: LabelRules,
     tokens: Tokens,
@@ -111,11 +116,13 @@ impl Running {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         let labels = LabelRules::new(plan.redactor.clone());
         let common = Common { telemetry: telemetry.clone(), enrich: Default::default(), labels: labels.clone(), paths: count };
+        let spend = open_spend(file, &labels, &telemetry)?;
         let shared = Arc::new(Shared {
             common,
             forward: Arc::clone(&forward),
             decisions: decisions.clone(),
             feed: feed.clone(),
+            spend: spend.clone(),
             redact_meters: redact::Meters::new(&telemetry.metrics),
             lost_to_panics: telemetry.metrics.counter(
                 "tollgate_pipeline_lost_spans_total",
@@ -146,6 +153,7 @@ impl Running {
             telemetry: telemetry.clone(),
             decisions: decisions.clone(),
             feed: feed.clone(),
+            spend: spend.clone(),
             addresses,
             shards: count,
         });
@@ -166,6 +174,7 @@ impl Running {
             forward,
             decisions,
             feed,
+            spend,
             receivers,
             labels,
             tokens,
@@ -253,6 +262,9 @@ impl Running {
             warn!(target: "pipeline", pending, "the shutdown timeout came before everything was decided: what is undecided is lost");
         }
         self.feed.give_back();
+        if let Some(spend) = &self.spend {
+            spend.close().await;
+        }
         self.forward.drain(deadline.saturating_duration_since(Instant::now()).max(delivery)).await;
         let books = self.telemetry.ledger.books();
         // An item that was handed to the destinations may be lost there: "forwarded" alone would read as if all had arrived.
@@ -264,6 +276,17 @@ impl Running {
         self.stop_admin.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.admin).await;
     }
+}
+
+/// The spend book, unless it is off.
+fn open_spend(file: &File, labels: &LabelRules, telemetry: &Telemetry) -> Result<Option<Book>, StartError> {
+    let Service { spend, state_directory, .. } = &file.service;
+    if let Some(directory) = state_directory {
+        let directory = directory.display();
+        info!(target: "spend", %directory, "the spend book is kept on disk, and nothing else: spans that are held are lost with the process");
+    }
+    let open = || Book::open(spend, state_directory.as_deref(), labels.filter(), telemetry);
+    Ok(spend.enabled.then(open).transpose()?)
 }
 
 fn admin_config(file: &File) -> AdminConfig {
@@ -281,6 +304,8 @@ fn takes_a_restart(start: &Service, now: &Service) -> impl Iterator<Item = &'sta
         ("service.admin.endpoint", start.admin.endpoint != now.admin.endpoint),
         ("service.admin.allowed_hosts", start.admin.allowed_hosts != now.admin.allowed_hosts),
         ("service.logs", start.logs != now.logs),
+        ("service.state_directory", start.state_directory != now.state_directory),
+        ("service.spend", start.spend != now.spend),
         ("service.shutdown_timeout", start.shutdown_timeout != now.shutdown_timeout),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key)
@@ -373,6 +398,7 @@ struct StageAnswers {
     telemetry: Telemetry,
     decisions: Decisions,
     feed: Feed,
+    spend: Option<Book>,
     addresses: Addresses,
     shards: usize,
 }
@@ -398,6 +424,13 @@ impl Answers for StageAnswers {
 
     fn feed(&self) -> &Feed {
         &self.feed
+    }
+
+    async fn spend(&self, parameters: Vec<(String, String)>) -> Result<Answer, QueryError> {
+        match &self.spend {
+            Some(book) => book.ask(&parameters).await,
+            None => Err(QueryError::Unavailable("there is no spend book: service.spend.enabled is false".to_owned())),
+        }
     }
 
     fn status(&self) -> Value {
@@ -431,8 +464,16 @@ mod tests {
         let service = |text: &str| load_text("t.yaml", &format!("service: {{{text}}}")).unwrap_or_else(|p| panic!("{p}")).service;
         let keys = |text: &str| takes_a_restart(&service(""), &service(text)).collect::<Vec<_>>();
         assert_eq!(keys("memory: {limit: 1GiB}, admin: {auth: {bearer_tokens: [a-token]}}"), [""; 0]);
-        let all = "admin: {endpoint: '127.0.0.1:9999', allowed_hosts: [a.example]}, logs: {level: debug}, shutdown_timeout: 3s";
-        let expected = ["service.admin.endpoint", "service.admin.allowed_hosts", "service.logs", "service.shutdown_timeout"];
+        let all = "admin: {endpoint: '127.0.0.1:9999', allowed_hosts: [a.example]}, logs: {level: debug}, shutdown_timeout: 3s, \
+                   state_directory: /tmp/t, spend: {enabled: false}";
+        let expected = [
+            "service.admin.endpoint",
+            "service.admin.allowed_hosts",
+            "service.logs",
+            "service.state_directory",
+            "service.spend",
+            "service.shutdown_timeout",
+        ];
         assert_eq!(keys(all), expected);
     }
 

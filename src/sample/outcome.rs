@@ -50,6 +50,8 @@ words! {
         Probability = "probability",
         /// A span that must not be lost came after its trace was dropped.
         LateKeep = "late_keep",
+        /// A budget of the spend book is used up, and keeps what belongs to it.
+        Spend = "spend",
         /// No policy matched.
         Default = "default",
     }

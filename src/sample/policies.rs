@@ -95,7 +95,8 @@ impl Policies {
 
     /// Why a trace with such a span must not be dropped.
     pub(super) fn keep_class(&self, mark: Mark) -> Option<Reason> {
-        self.config.always_keep.iter().find_map(|rule| rule.applies(mark))
+        let rule = self.config.always_keep.iter().find_map(|rule| rule.applies(mark));
+        rule.or_else(|| mark.stays().then_some(Reason::Spend))
     }
 
     /// Whether a trace of this kind is kept whatever spans may still come.

@@ -89,6 +89,7 @@ impl Mark {
     const UNPRICED: u16 = 1 << 6;
     const ROOT: u16 = 1 << 7;
     const LOG: u16 = 1 << 8;
+    const STAYS: u16 = 1 << 9;
 
     /// A log record.
     pub(super) const LOG_RECORD: Mark = Mark(Mark::LOG);
@@ -113,7 +114,8 @@ impl Mark {
                 | flag(facts.cancelled, Mark::CANCELLED)
                 | flag(facts.truncated, Mark::TRUNCATED)
                 | flag(facts.unpriced, Mark::UNPRICED)
-                | flag(facts.parent_id.is_none(), Mark::ROOT),
+                | flag(facts.parent_id.is_none(), Mark::ROOT)
+                | flag(facts.must_stay, Mark::STAYS),
         )
     }
 
@@ -154,6 +156,11 @@ impl Mark {
     /// Whether it has usage and no price.
     pub fn unpriced(self) -> bool {
         self.0 & Mark::UNPRICED != 0
+    }
+
+    /// Whether its trace must stay, whatever the config says.
+    pub(super) fn stays(self) -> bool {
+        self.0 & Mark::STAYS != 0
     }
 
     /// Whether it has no parent.
