@@ -706,7 +706,7 @@ fn a_bad_setting_on_the_command_line_is_named() {
     );
     assert_eq!(
         set("service.log.level=info"),
-        "--set: service.log: unknown key \"log\"; valid here: admin, state_directory, journal, memory, shutdown_timeout, logs, pipelines; did you mean \"logs\"?"
+        "--set: service.log: unknown key \"log\"; valid here: admin, state_directory, spend, journal, memory, shutdown_timeout, logs, pipelines; did you mean \"logs\"?"
     );
     assert_eq!(set("service.logs.level"), "--set: a setting is written as key.path=value");
     assert_eq!(set("service.logs.level.x=1"), "--set: service.logs.level.x: \"x\" cannot be set: what holds it is no section");
@@ -740,14 +740,32 @@ fn an_admin_port_others_can_reach_needs_a_token() {
 }
 
 #[test]
-fn a_journal_key_is_long_enough_and_has_a_place() {
+fn a_journal_key_is_refused_for_there_is_no_journal() {
     assert_eq!(
         heads("service: { journal: { key: short } }"),
         [
-            "1:28: service.journal.key: shorter than 32 bytes; make one with: openssl rand -base64 32",
-            "1:28: service.journal.key: a journal needs a place; set service.state_directory, or remove the key"
+            "1:28: service.journal.key: there is no journal in this version: what it holds is in memory; remove the key to accept that",
+            "1:28: service.journal.key: shorter than 32 bytes; make one with: openssl rand -base64 32"
         ]
     );
+}
+
+#[test]
+fn a_state_directory_is_for_the_spend_book() {
+    let file = value("service: { state_directory: /var/lib/tollgate, spend: { keys: [user, app.tenant], keep: { minutes: 6h } } }");
+    assert_eq!(file.service.state_directory.as_deref(), Some(std::path::Path::new("/var/lib/tollgate")));
+    assert_eq!(file.service.spend.keys, ["user", "app.tenant"]);
+    let list = "budgets: [{ name: a, usd: 0.50, per: hour, action: keep_all, match: { model: [x, y], user: u1 } }]";
+    assert_eq!(value(&format!("service: {{ spend: {{ {list} }} }}")).service.spend.budgets.len(), 1);
+    let said = heads(
+        "service: { spend: { keys: [user, model], budgets: [{ name: a, usd: 0, match: { team: x } }, { name: b, usd: 1, per: week }] } }",
+    );
+    assert_eq!(said.len(), 4, "{said:#?}");
+    for (problem, part) in
+        said.iter().zip(["keys[1]: \"model\"", "budgets[0].usd: a budget", "match.team: the book has no key", "per: unknown value"])
+    {
+        assert!(problem.contains(part), "{problem}");
+    }
 }
 
 #[test]

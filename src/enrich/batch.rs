@@ -401,7 +401,9 @@ fn call(
     let counted = plan.kind.is_priced() && !plan.verdict.again && !plan.verdict.wraps && matches!(role, Some(Role::Owner) | None)
         || owner && !plan.verdict.again;
     let prompt_version = fields::prompt_version(attributes);
-    let billed = computed.filter(|_| given.is_none()).map(|priced| (&*priced.provider, &*priced.model));
+    // By its name in the price table also where the cost came with the span, so that one model has one name.
+    let same = |priced: &&Priced| given.is_none() || !priced.flags.has(Flags::FALLBACK);
+    let billed = computed.filter(same).map(|priced| (&*priced.provider, &*priced.model));
     let llm = LlmFacts {
         kind: plan.kind,
         role,

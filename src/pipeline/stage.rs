@@ -263,7 +263,10 @@ impl Running {
         }
         self.feed.give_back();
         if let Some(spend) = &self.spend {
-            spend.close().await;
+            let patience = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+            if tokio::time::timeout(patience, spend.close()).await.is_err() {
+                warn!(target: "spend", "the spend book could not be closed in time: the last seconds of it may be lost");
+            }
         }
         self.forward.drain(deadline.saturating_duration_since(Instant::now()).max(delivery)).await;
         let books = self.telemetry.ledger.books();

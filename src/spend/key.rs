@@ -1,8 +1,9 @@
 //! What the book tells calls apart by, besides service, provider and model.
 
 use crate::enrich::LlmFacts;
-use crate::otlp::head::Head;
-use crate::otlp::span::{self, Any, KeyValue};
+use crate::otlp::signal::Signal;
+use crate::otlp::span::{Any, KeyValue, attributes_field};
+use crate::otlp::wire::{Fields, Value};
 use crate::sample::Place;
 use std::borrow::Cow;
 
@@ -71,12 +72,14 @@ impl Key {
             Key::RequestModel => llm.request_model,
             Key::ResponseModel => llm.response_model,
             Key::Environment => {
-                let on_span = || ENVIRONMENT.iter().find_map(|key| on_span(llm.span, key));
-                return ENVIRONMENT.iter().find_map(|key| of_resource(llm.head?, key)).or_else(on_span);
+                let of_resource = llm.head.and_then(|head| first(head.resource_attributes(), &ENVIRONMENT));
+                return of_resource.or_else(|| first(on_span(llm.span), &ENVIRONMENT));
             }
             Key::Attribute(place, key) => {
-                let (span, resource, scope) =
-                    (|| on_span(llm.span, key), || of_resource(llm.head?, key), || find(llm.head?.scope_attributes(), key));
+                let keys = [&**key];
+                let span = || first(on_span(llm.span), &keys);
+                let resource = || first(llm.head?.resource_attributes(), &keys);
+                let scope = || first(llm.head?.scope_attributes(), &keys);
                 return match place {
                     Some(Place::Span) => span(),
                     Some(Place::Resource) => resource(),
@@ -89,27 +92,26 @@ impl Key {
     }
 }
 
-fn of_resource<'a>(head: &'a Head, key: &[u8]) -> Option<Cow<'a, str>> {
-    find(head.resource_attributes(), key)
+/// The attributes of a span, as encoded `KeyValue` messages.
+fn on_span(span: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let number = attributes_field(Signal::Traces);
+    Fields::new(span).filter_map(move |field| match field.value {
+        Value::Len(pair) if field.number == number => Some(pair),
+        _ => None,
+    })
 }
 
-fn on_span<'a>(span: &'a [u8], key: &[u8]) -> Option<Cow<'a, str>> {
-    let mut found = None;
-    span::read(
-        span,
-        |pair| {
-            // Of a key that stands twice the first counts, as everywhere.
-            if found.is_none() && pair.key == key {
-                found = Some(pair);
-            }
-        },
-        |_| {},
-    );
-    found.and_then(text)
-}
-
-fn find<'a>(pairs: impl Iterator<Item = &'a [u8]>, key: &[u8]) -> Option<Cow<'a, str>> {
-    pairs.map(KeyValue::read).find(|pair| pair.key == key).and_then(text)
+/// The value of the first of these keys that has one; of a key that stands twice the first counts, as everywhere.
+fn first<'a>(pairs: impl Iterator<Item = &'a [u8]>, keys: &[&[u8]]) -> Option<Cow<'a, str>> {
+    let mut best = (keys.len(), None);
+    for pair in pairs.map(KeyValue::read) {
+        if let Some(rank) = keys.iter().take(best.0).position(|key| *key == pair.key)
+            && let Some(text) = text(pair)
+        {
+            best = (rank, Some(text));
+        }
+    }
+    best.1
 }
 
 fn text(pair: KeyValue<'_>) -> Option<Cow<'_, str>> {
@@ -125,7 +127,7 @@ fn text(pair: KeyValue<'_>) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
     use crate::otlp::append::Attributes;
-    use crate::otlp::head::Shared;
+    use crate::otlp::head::{Head, Shared};
     use bytes::Bytes;
     use prost::Message;
 

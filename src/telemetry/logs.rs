@@ -64,7 +64,7 @@ impl Config {
             Level::Trace => "trace",
         };
         let libraries = if matches!(self.level, Level::Off | Level::Error) { level } else { "warn" };
-        let own = ["tollgate", "receive", "enrich", "sample", "redact", "forward", "live", "config", "pipeline"];
+        let own = ["tollgate", "receive", "enrich", "sample", "redact", "forward", "spend", "live", "config", "pipeline"];
         let directives = own.map(|target| format!(",{target}={level}")).concat();
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{libraries}{directives}")))
     }

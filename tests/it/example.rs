@@ -8,7 +8,7 @@ use tollgate::config::{File, Loaded, Problems, Sources, load_file};
 use tollgate::pipeline::Plan;
 
 /// Keys that are accepted by name and refused with a reason: the example names them in words.
-const REFUSED: [&str; 2] = ["service.state_directory", "service.journal.key"];
+const REFUSED: [&str; 1] = ["service.journal.key"];
 
 fn example() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.yaml")).expect("the example")

@@ -21,4 +21,5 @@ mod passthrough;
 mod reload;
 mod sampling;
 mod settings;
+mod spend;
 mod support;

@@ -104,7 +104,7 @@ fn old_minutes_become_hours_and_hours_days_and_the_sums_do_not_change() {
     assert_eq!(ask(&store, &[("since", "5d")], NOON), whole);
     let rows =
         |unit: u64| store.db.query_row("SELECT count(*) FROM amounts WHERE unit = ?", [unit as i64], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!((rows(60), rows(3600), rows(DAY)), (5, 36, 4));
+    assert_eq!((rows(60), rows(3600), rows(DAY)), (5, 37, 4));
     let query = Query::parse([("by", "minute")], &keys(), NOON).unwrap();
     assert!(store.ask(&query, &mut Groups::default()).is_err(), "minutes that are gone are not passed off as nothing");
     store.prune(&keep, NOON + 20 * DAY).unwrap();
