@@ -1,8 +1,9 @@
 //! `tollgate check`: validates a config and names every problem in it.
 
-use crate::cli::Failure;
 use crate::cli::source::Source;
-use crate::config::print_effective;
+use crate::cli::{Failure, finish_output};
+use crate::config::{print_effective, schema};
+use std::io::Write;
 
 /// Flags of `check`.
 #[derive(Debug, clap::Args)]
@@ -13,9 +14,15 @@ pub(crate) struct Args {
     /// from the environment. Every key that is not printed has its default.
     #[arg(long)]
     print: bool,
+    /// Print a JSON Schema of the config instead, for editors.
+    #[arg(long, conflicts_with_all = ["print", "config", "set"])]
+    schema: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.schema {
+        return finish_output(writeln!(std::io::stdout().lock(), "{:#}", schema()));
+    }
     let (loaded, plan) = args.source.plan()?;
     for warning in loaded.warnings.iter().map(ToString::to_string).chain(plan.warnings.iter().cloned()) {
         eprintln!("warning: {warning}");
