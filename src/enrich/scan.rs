@@ -156,11 +156,6 @@ impl<'a> Attributes<'_, 'a> {
         self.span
     }
 
-    /// The span they stand on.
-    pub(crate) fn span(&self) -> &'a [u8] {
-        self.span
-    }
-
     /// The keys that stand on the span.
     pub(crate) fn keys(&self) -> Keys {
         self.present
