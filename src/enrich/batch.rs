@@ -6,6 +6,7 @@
 
 use crate::enrich::call::{Cost, CostSource, LlmFacts, Skip};
 use crate::enrich::classify::{self, CLIENT};
+use crate::enrich::config::OnConflict;
 use crate::enrich::errors::{self, Evidence, Reason, Standing};
 use crate::enrich::facts::SpanFacts;
 use crate::enrich::fields::{self, GivenCost, Trust};
@@ -20,7 +21,7 @@ use crate::enrich::source::{Library, Noted, Source};
 use crate::enrich::tokens::{self, Family, Tokens};
 use crate::enrich::usage::{Usage, settle};
 use crate::enrich::write::{self, Manner, Writer};
-use crate::enrich::{Observer, Settings, Shared, evidence, finishes, json};
+use crate::enrich::{Observer, Settings, Shared, evidence, finishes, json, rewrite};
 use crate::otlp::head::Head;
 use crate::otlp::request::Draft;
 use crate::otlp::span::{self, SpanId, SpanView, TraceId};
@@ -310,7 +311,8 @@ fn plain(
     if let Some(fact) = errors::classify(&evidence, &settings.config.errors) {
         facts.error = Some(write::class(fact.class));
         facts.cancelled = fact.reason == Reason::Cancelled;
-        write::error(&mut Writer::new(out, attributes.keys()), &fact, error_type(&evidence));
+        let mut writer = Writer::new(out, attributes.keys()).replacing(settings.config.on_conflict == OnConflict::Replace);
+        write::error(&mut writer, &fact, error_type(&evidence));
     }
     facts.truncated = finishes::ending(attributes, Reasons::default(), &evidence, false).cut_by.is_some();
     count_standing(&evidence, meters);
@@ -377,7 +379,10 @@ fn call(
         Some(Outcome::Priced(priced)) if owner => Some(priced),
         _ => None,
     };
+    // What an earlier stage worked out is no word of the sender; where ours is to take its place, it is not taken over.
+    let ours_before = settings.config.on_conflict == OnConflict::Replace && attributes.name(Key::TollgateCostSource) == Some("computed");
     let believed = |given: &GivenCost| match given.trust {
+        _ if ours_before && matches!(given.key, Key::GenAiUsageCost | Key::LlmCostTotal) => false,
         Trust::Full => true,
         Trust::NotZero => {
             given.usd > Usd::ZERO || computed.is_none_or(|priced| priced.total == Usd::ZERO) || usage.is_none_or(|usage| usage.total() == 0)
@@ -435,7 +440,9 @@ fn call(
             || attributes.has_any(&[Key::LangfuseObservationUsageDetails, Key::MlflowChatTokenUsage, Key::LlmTokenCountPrompt]),
         error_type: error_type(&evidence),
     };
-    write::facts(&mut Writer::new(out, attributes.keys()), &llm, &manner);
+    let mut writer = Writer::new(out, attributes.keys()).replacing(settings.config.on_conflict == OnConflict::Replace);
+    let shown = rewrite::apply(&mut writer, llm, attributes, plan.tokens.as_ref().map(|tokens| &tokens.raw), &settings.config);
+    write::facts(&mut writer, &shown, &manner);
     if counted {
         meters.call(
             &llm,

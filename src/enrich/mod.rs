@@ -25,6 +25,7 @@ mod finishes;
 mod json;
 mod keys;
 mod profiles;
+mod rewrite;
 mod scan;
 mod source;
 mod tokens;
@@ -34,7 +35,7 @@ mod write;
 mod tests;
 
 pub use call::{Cost, CostSource, LlmFacts, Skip};
-pub use config::EnrichConfig;
+pub use config::{EnrichConfig, Supersede};
 pub use facts::SpanFacts;
 pub use kind::Kind;
 pub use meters::LabelFilter;

@@ -143,6 +143,11 @@ impl Keys {
         self.0[key as usize / 64] |= 1 << (key as usize % 64);
     }
 
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.0[key as usize / 64] &= !(1 << (key as usize % 64));
+    }
+
     /// The keys in it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Key> + use<> {
         let keys = *self;

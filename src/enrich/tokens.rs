@@ -265,6 +265,16 @@ const PROVIDER: Names<&str> = Names {
     ..Names::NONE
 };
 
+/// The attributes that count input, output and both, of every vocabulary that counts in attributes.
+pub(crate) fn flat() -> [[&'static [Key]; 3]; 6] {
+    [&VERCEL, &GEN_AI, &OPENINFERENCE, &LLM_USAGE, &FLAT_B, &BARE].map(|names| [names.input, names.output, names.total])
+}
+
+/// The attributes that count writes to a cache in the conventions, in every spelling they had.
+pub(crate) fn cache_write_names() -> &'static [Key] {
+    GEN_AI.cache_write
+}
+
 /// Which kinds of counts stand on a span, before any is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shape {
@@ -546,6 +556,10 @@ fn dialect(attributes: &Attributes<'_>, source: &Source<'_>, family: Family, inc
 }
 
 fn gen_ai(attributes: &Attributes<'_>, source: &Source<'_>, provider: Option<&str>) -> Dialect {
+    // A stage before this one said so, and may have made it so.
+    if attributes.name(Key::TollgateUsageInputSemantics) == Some("inclusive") {
+        return Dialect::Semconv;
+    }
     match source.library {
         Library::OtelBotocore => return Dialect::OtelBotocore,
         Library::OtelGoogleGenai if source.release().is_some_and(|r| r < (1, 0)) => return Dialect::OtelGoogleGenaiOld,

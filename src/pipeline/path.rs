@@ -77,7 +77,9 @@ impl Path {
             common: common.clone(),
             enrich: Enrich::new(&plan.enrich, Arc::clone(&plan.prices), telemetry, &common.enrich, common.labels.filter()),
             sampling: plan.policies.as_ref().map(|policies| Sampling::new(policies, common, now)),
-            redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone()).with_max_content(plan.enrich.max_content_chars),
+            redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone())
+                .with_max_content(plan.enrich.max_content_chars)
+                .with_superseding(plan.enrich.supersedes()),
             redact_early: plan.redact_early,
             outcome: Outcome::default(),
         }
@@ -86,7 +88,7 @@ impl Path {
     /// Goes on by another plan; what is held stays held and is decided by the new policies.
     pub fn reload(&mut self, plan: &Plan, now: Instant) -> Step {
         self.enrich.reload(&plan.enrich, Arc::clone(&plan.prices));
-        self.redact.reload(plan.redactor.clone(), plan.enrich.max_content_chars);
+        self.redact.reload(plan.redactor.clone(), plan.enrich.max_content_chars, plan.enrich.supersedes());
         self.redact_early = plan.redact_early;
         match (&mut self.sampling, &plan.policies) {
             (Some(Sampling { sampler, meters }), Some(policies)) => {

@@ -3,6 +3,9 @@
 //! What the sampler kept gets its stamp here and is written once more, redacted, into a buffer of its own, so that the requests it came
 //! in can go. If redacting an item fails in any way, that item does not leave.
 
+use crate::enrich::Supersede;
+use crate::otlp::append::SPAN_ATTRIBUTES;
+use crate::otlp::edit;
 use crate::otlp::head::{Head, Heads, Shared};
 use crate::otlp::request::{Item, Packer};
 use crate::otlp::signal::Signal;
@@ -30,6 +33,7 @@ pub struct Redact {
     redactor: Option<Arc<Redactor>>,
     /// 0 is no limit.
     max_content: usize,
+    supersede: Option<Supersede>,
     budget: Budget,
     known: Known,
     scratch: Vec<u8>,
@@ -62,7 +66,7 @@ pub struct Redaction {
 impl Redact {
     /// A stage with these rules; none leaves every value as it is.
     pub fn new(redactor: Option<Arc<Redactor>>, budget: Budget) -> Redact {
-        Redact { redactor, max_content: 0, budget, known: Known::default(), scratch: Vec::new() }
+        Redact { redactor, max_content: 0, supersede: None, budget, known: Known::default(), scratch: Vec::new() }
     }
 
     /// The same, cutting content of model spans to so many characters as it leaves; 0 is no limit.
@@ -71,10 +75,17 @@ impl Redact {
         Redact { max_content: chars, ..self }
     }
 
+    /// The same, letting attributes of spans give way to what enrichment added.
+    #[must_use]
+    pub fn with_superseding(self, supersede: Option<Supersede>) -> Redact {
+        Redact { supersede, ..self }
+    }
+
     /// Goes on with other rules and another limit.
-    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>, max_content: usize) {
+    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>, max_content: usize, supersede: Option<Supersede>) {
         self.redactor = redactor;
         self.max_content = max_content;
+        self.supersede = supersede;
         self.known = Known::default();
     }
 
@@ -103,6 +114,8 @@ impl Redact {
                 let batch = slot.get_or_insert_with(|| Batch::new(signal));
                 batch.keep_class |= trace.keep_class;
                 let body = cleared.as_deref().unwrap_or(item.body());
+                let without = self.superseded(&item, body);
+                let body = without.as_deref().unwrap_or(body);
                 out.blocked += u64::from(!self.push(batch, item.head(), body, self.max_content, &mut findings));
                 if batch.bytes.len() >= BATCH {
                     out.batches.extend(slot.take().and_then(|batch| batch.finish(&self.budget)));
@@ -127,7 +140,9 @@ impl Redact {
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal);
             // What is found is counted as it leaves.
-            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut Findings::new());
+            let without = self.superseded(item, item.body());
+            let body = without.as_deref().unwrap_or(item.body());
+            let ok = self.push(&mut batch, item.head(), body, 0, &mut Findings::new());
             passed.push(ok);
             if let Some(head) = batch.heads.into_list().first().filter(|_| ok) {
                 packed.push(head, |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
@@ -135,6 +150,13 @@ impl Redact {
         }
         let mut packed = packed.finish().into_iter();
         passed.into_iter().map(|ok| if ok { packed.next() } else { None }).collect()
+    }
+
+    /// The body of a span without what gives way to the fields in `scratch`. What nothing was added to stays as it is: it may have been
+    /// here before.
+    fn superseded(&self, item: &Item, body: &[u8]) -> Option<Vec<u8>> {
+        let supersede = self.supersede.filter(|_| item.signal() == Signal::Traces && !item.extra().is_empty())?;
+        edit::superseded(body, SPAN_ATTRIBUTES, &self.scratch, |key| supersede.drops(key))
     }
 
     /// Adds one redacted item to a batch, with the fields in `scratch` behind it. False where it had to be held back.
