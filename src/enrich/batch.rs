@@ -429,6 +429,7 @@ fn call(
         feature: fields::feature(attributes),
         prompt: fields::prompt(attributes),
         prompt_version: prompt_version.as_deref(),
+        attributes: Some(attributes),
     };
     let facts = span_facts(plan, &llm);
     let manner = Manner {
@@ -451,6 +452,9 @@ fn call(
             computed.filter(|_| given.is_none()).map(|priced| &*priced.model),
         );
     }
+    if counted || !plan.kind.is_priced() && !plan.verdict.again {
+        meters.conventions(&llm, &facts, view.kind == CLIENT);
+    }
     for field in fields::conflicts(attributes).into_iter().flatten() {
         meters.rare(
             "tollgate_enrich_attribute_conflicts_total",
@@ -468,7 +472,7 @@ fn call(
         );
     }
     if ending.reasons.unknown() > 0 {
-        meters.count("tollgate_enrich_unknown_finish_reasons_total", "Finish reasons that no table knows", ending.reasons.unknown().into());
+        finishes::unknown(attributes, |word| meters.unknown_finish(word));
     }
     observer.span(&facts, Some(&llm));
     facts

@@ -19,6 +19,8 @@ pub mod usage;
 
 mod batch;
 mod classify;
+mod conventions;
+mod details;
 mod evidence;
 mod fields;
 mod finishes;
@@ -100,7 +102,8 @@ struct Settings {
 impl Enrich {
     /// For one shard. `shared` is the same for all shards of a stage; `filter` takes private data out of metric labels.
     pub fn new(config: &EnrichConfig, prices: Arc<PriceTable>, telemetry: &Telemetry, shared: &Shared, filter: LabelFilter) -> Enrich {
-        let meters = Meters::new(&telemetry.metrics, Arc::clone(&shared.names), filter);
+        let mut meters = Meters::new(&telemetry.metrics, Arc::clone(&shared.names), filter);
+        meters.switch(config.metrics.gen_ai);
         show_layers(&prices, telemetry);
         Enrich {
             settings: Settings { config: config.clone(), prices },
@@ -116,6 +119,7 @@ impl Enrich {
     /// Goes on with other settings and prices. What is known about open traces stays.
     pub fn reload(&mut self, config: &EnrichConfig, prices: Arc<PriceTable>) {
         show_layers(&prices, &self.telemetry);
+        self.meters.switch(config.metrics.gen_ai);
         self.settings = Settings { config: config.clone(), prices };
     }
 
@@ -155,6 +159,11 @@ fn show_layers(prices: &PriceTable, telemetry: &Telemetry) {
             let labels = [("layer", &*layer.name)];
             let help = "The day a layer of prices speaks for, in seconds since 1970";
             telemetry.metrics.gauge("tollgate_enrich_price_table_timestamp_seconds", help, &labels).set(as_of as f64 / 1e9);
+        }
+        if layer.held > 0 {
+            let help = "Prices in lists made by others that jumped and were held back";
+            let labels = [("layer", &*layer.name)];
+            telemetry.metrics.counter("tollgate_enrich_price_changes_held_total", help, &labels).absolute(layer.held);
         }
     }
 }

@@ -275,6 +275,11 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// Hands out every attribute, watched or not, key by key: for questions that are rarely asked.
+    pub(crate) fn each(&self, attribute: impl FnMut(span::KeyValue<'a>)) {
+        span::read(self.span, attribute, |_| {});
+    }
+
     /// The events, in the order they stand.
     pub(crate) fn events(&self) -> impl DoubleEndedIterator<Item = EventView<'a>> + '_ {
         self.events.iter().map(|&(at, len)| EventView::read(self.slice(at, len)))
