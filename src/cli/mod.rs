@@ -13,6 +13,7 @@ mod redact;
 mod replay;
 mod run;
 mod source;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

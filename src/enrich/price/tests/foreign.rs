@@ -1,6 +1,5 @@
 //! Lists made by others, on small samples in their shapes.
 
-use super::when::parse_instant;
 use super::*;
 
 const LITELLM: &str = r#"{
