@@ -311,7 +311,10 @@ mod tests {
         let read = serde_yaml::from_str::<EnrichConfig>;
         let config = read("{}").unwrap();
         assert!(config.enabled && config.normalize == Normalize::default() && config.profiles.list().is_empty());
-        assert_eq!((config.normalize.tokens, config.on_conflict, config.metrics.gen_ai), (Tokens::Add, OnConflict::Keep, GenAiMetrics::Off));
+        assert_eq!(
+            (config.normalize.tokens, config.on_conflict, config.metrics.gen_ai),
+            (Tokens::Add, OnConflict::Keep, GenAiMetrics::Off)
+        );
         let config = read("{ enabled: false, normalize: { tokens: off, names: add }, profiles: [langfuse] }").unwrap();
         assert!(!config.enabled && config.normalize.tokens == Tokens::Off && config.profiles.list() == [Profile::Langfuse]);
         let config = read(
@@ -339,7 +342,9 @@ mod tests {
         let profiles = read("[langfuse, { phoenix: { demote: true } }]").unwrap();
         assert_eq!((profiles.list(), profiles.demotes()), (&[Profile::Langfuse, Profile::Phoenix][..], true));
         assert!(!read("[phoenix]").unwrap().demotes());
-        for wrong in ["[{ langfuse: { demote: true } }]", "[{ phoenix: { demotes: true } }]", "[{ phoenix: {}, mlflow: {} }]", "[{}]", "phoenix"] {
+        for wrong in
+            ["[{ langfuse: { demote: true } }]", "[{ phoenix: { demotes: true } }]", "[{ phoenix: {}, mlflow: {} }]", "[{}]", "phoenix"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }
@@ -358,7 +363,9 @@ mod tests {
             assert!(of(asks).is_some_and(|supersede| !supersede.drops(b"tollgate.cost.total_usd")), "{asks}");
         }
         let replaces = of("{ on_conflict: replace }").unwrap();
-        for key in ["tollgate.cost.input_usd", "tollgate.usage.role", "tollgate.truncated", "tollgate.truncation.source", "tollgate.finish_reason"] {
+        for key in
+            ["tollgate.cost.input_usd", "tollgate.usage.role", "tollgate.truncated", "tollgate.truncation.source", "tollgate.finish_reason"]
+        {
             assert!(replaces.drops(key.as_bytes()), "{key}");
         }
         for key in ["tollgate.sampling.policy", "gen_ai.usage.cost", "tollgate.finish_reasons", "my.tollgate.cost.total_usd"] {

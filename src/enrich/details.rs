@@ -199,7 +199,8 @@ mod tests {
         ] {
             assert!(streams(key, value), "{key}");
         }
-        for (key, value) in [("gen_ai.request.stream", "false"), ("ai.operationId", "ai.generateText"), ("llm.invocation_parameters", "{}")] {
+        for (key, value) in [("gen_ai.request.stream", "false"), ("ai.operationId", "ai.generateText"), ("llm.invocation_parameters", "{}")]
+        {
             assert!(!streams(key, value), "{key}");
         }
     }

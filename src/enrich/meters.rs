@@ -173,7 +173,7 @@ impl Meters {
     /// Counts what is folded, and says so once.
     fn say(&mut self, admitted: Admitted, set: &'static str) {
         let Admitted::Folded(first) = admitted else { return };
-        let help = "Counted under _other, because there are more different names than series";
+        let help = "Names that found no series of their own and count under _other";
         self.rare("tollgate_enrich_folded_total", help, "set", set);
         if first {
             warn!(set, "too many different names for metrics; new ones are counted as _other");
@@ -269,14 +269,18 @@ impl Meters {
         let (provider, model) = (self.label(provider), self.label(model));
         let admitted = Names::admit(&self.names.unpriced, MAX_UNPRICED, format!("{provider}\0{model}"));
         self.say(admitted, "unpriced");
-        // Calls without usage say nothing about the table.
-        if admitted == Admitted::New
-            && let Some(line) = reason.remedy(&provider, &model)
-        {
-            warn!(provider, model, reason = reason.name(), "no price; this would set one, under processors.enrich: {line}");
+        if admitted == Admitted::New {
+            let reason_name = reason.name();
+            match reason.remedy(&provider, &model) {
+                Some(line) => warn!(provider, model, reason = reason_name, "no price; this would set one, under processors.enrich: {line}"),
+                None if matches!(reason, SkipReason::NoProvider | SkipReason::NoPriceAtTime) => {
+                    warn!(provider, model, reason = reason_name, "no price");
+                }
+                // Calls without usage say nothing about the table.
+                None => {}
+            }
         }
-        let (provider, model) =
-            if matches!(admitted, Admitted::Folded(_)) { (OTHER, OTHER) } else { (provider.as_str(), model.as_str()) };
+        let (provider, model) = if matches!(admitted, Admitted::Folded(_)) { (OTHER, OTHER) } else { (provider.as_str(), model.as_str()) };
         let labels = [("provider", provider), ("model", model), ("reason", reason.name())];
         let counter = self.metrics.counter("tollgate_llm_unpriced_calls_total", "Calls without a cost, by the reason", &labels);
         counter.increment(1);

@@ -77,7 +77,9 @@ fn put(writer: &mut Writer<'_>, attributes: &Attributes<'_>, keys: &[Key], was: 
 fn finish_reasons(writer: &mut Writer<'_>, attributes: &Attributes<'_>, facts: &LlmFacts<'_>) {
     let Some(finish) = facts.finish else { return };
     let mut words = Vec::new();
-    raw_reasons(attributes.any(Key::GenAiResponseFinishReasons), |element| words.extend(finish::canonical(element).or(Some(Finish::Other))));
+    raw_reasons(attributes.any(Key::GenAiResponseFinishReasons), |element| {
+        words.extend(finish::canonical(element).or(Some(Finish::Other)))
+    });
     // An answer that something else says was cut off is looked for by this word.
     if words.is_empty() || facts.truncated == Some(true) && !words.contains(&Finish::Length) {
         words = vec![if facts.truncated == Some(true) { Finish::Length } else { finish }];

@@ -63,7 +63,8 @@ impl<'o> Writer<'o> {
     }
 
     fn is_free(&mut self, key: Key) -> bool {
-        let free = if self.present.has(key) { self.replaces && !self.written.has(key) && !FILLED.contains(&key) } else { !self.written.has(key) };
+        let free =
+            if self.present.has(key) { self.replaces && !self.written.has(key) && !FILLED.contains(&key) } else { !self.written.has(key) };
         self.written.add(key);
         free
     }

@@ -34,8 +34,34 @@ struct Sheet {
     multipliers: Vec<Times>,
 }
 
-type Amounts = BTreeMap<String, String>;
+type Amounts = BTreeMap<String, Millionths>;
 type Asked = BTreeMap<String, OneOrMore>;
+
+/// A decimal in millionths, read from its text.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(from = "String")]
+struct Millionths(i128);
+
+impl From<String> for Millionths {
+    fn from(text: String) -> Millionths {
+        let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+        let part = part.trim_end_matches('0');
+        assert!(part.len() <= 6, "{text} is finer than expected");
+        let number: i128 = format!("{whole}{part}").parse().unwrap_or_else(|_| panic!("{text}"));
+        Millionths(number * 10i128.pow(6 - part.len() as u32))
+    }
+}
+
+/// Seconds since 1970, read from a date or an instant.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(from = "String")]
+struct Moment(i64);
+
+impl From<String> for Moment {
+    fn from(text: String) -> Moment {
+        Moment(seconds(&text))
+    }
+}
 
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
@@ -47,7 +73,7 @@ enum OneOrMore {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct Tariff {
-    from: Option<String>,
+    from: Option<Moment>,
     daily: Option<Window>,
     rates: Amounts,
     tiers: Vec<Step>,
@@ -75,8 +101,8 @@ struct Step {
 #[serde(default)]
 struct Special {
     when: Asked,
-    from: Option<String>,
-    factor: Option<String>,
+    from: Option<Moment>,
+    factor: Option<Millionths>,
     keys: Vec<String>,
     rates: Amounts,
     tiers: Vec<Step>,
@@ -90,16 +116,7 @@ struct Times {
     when: Asked,
     unless: Asked,
     models: Vec<String>,
-    factor: String,
-}
-
-/// A decimal times ten to the `digits`, which must leave nothing behind the point.
-fn scaled(text: &str, digits: u32) -> i128 {
-    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
-    let part = part.trim_end_matches('0');
-    assert!(part.len() <= digits as usize, "{text} is finer than expected");
-    let number: i128 = format!("{whole}{part}").parse().unwrap_or_else(|_| panic!("{text}"));
-    number * 10i128.pow(digits - part.len() as u32)
+    factor: Millionths,
 }
 
 /// Seconds since 1970 of a date or of an instant with a `Z`.
@@ -139,23 +156,30 @@ fn in_window(window: &Window, at: i64) -> bool {
 }
 
 fn chosen(sheet: &Sheet, at: i64) -> Option<usize> {
-    let holds = |tariff: &Tariff| tariff.from.as_deref().is_none_or(|from| seconds(from) <= at) && tariff.daily.as_ref().is_none_or(|d| in_window(d, at));
+    let holds = |tariff: &Tariff| tariff.from.is_none_or(|from| from.0 <= at) && tariff.daily.as_ref().is_none_or(|d| in_window(d, at));
     sheet.prices.iter().rposition(holds)
 }
 
 /// Pico-dollars per token of a class, by base and tiers.
 fn rate(rates: &Amounts, tiers: &[Step], class: &str, prompt: u64) -> Option<i128> {
-    let mut reached: Vec<(u64, &String)> = Vec::new();
+    let mut reached: Vec<(u64, &Millionths)> = Vec::new();
     for step in tiers {
         let begins = step.above.map(|above| above + 1).or(step.at_least).expect("a tier begins somewhere");
-        reached.extend(step.rates.get(class).filter(|_| prompt >= begins).map(|text| (begins, text)));
+        reached.extend(step.rates.get(class).filter(|_| prompt >= begins).map(|rate| (begins, rate)));
     }
     reached.sort();
-    reached.last().map(|(_, text)| *text).or(rates.get(class)).map(|text| scaled(text, 6))
+    reached.last().map(|(_, rate)| *rate).or(rates.get(class)).map(|rate| rate.0)
 }
 
 /// What one call costs: pico-dollars of input, output, cache read, cache write, fees.
-fn by_hand(sheet: &Sheet, shelf: &Shelf, tariff: &Tariff, at: i64, counts: &BTreeMap<&str, u64>, context: &[(&str, &str)]) -> Option<[i128; 5]> {
+fn by_hand(
+    sheet: &Sheet,
+    shelf: &Shelf,
+    tariff: &Tariff,
+    at: i64,
+    counts: &BTreeMap<&str, u64>,
+    context: &[(&str, &str)],
+) -> Option<[i128; 5]> {
     let count = |class: &str| counts.get(class).copied().unwrap_or(0);
     let lifetimes = ["cache_write_5m", "cache_write_30m", "cache_write_1h", "cache_write_12h"];
     let written = count("cache_write").max(lifetimes.iter().map(|class| count(class)).sum());
@@ -163,14 +187,14 @@ fn by_hand(sheet: &Sheet, shelf: &Shelf, tariff: &Tariff, at: i64, counts: &BTre
     let prompt = if cached > count("input") { count("input") + cached } else { count("input") };
 
     let specials: Vec<&Special> =
-        sheet.variants.iter().filter(|v| holds(&v.when, context) && v.from.as_deref().is_none_or(|from| seconds(from) <= at)).collect();
+        sheet.variants.iter().filter(|v| holds(&v.when, context) && v.from.is_none_or(|from| from.0 <= at)).collect();
     // A rate in pico-dollars per token over WHOLE.
     let price = |class: &str| -> Option<i128> {
         let standard = rate(&tariff.rates, &tariff.tiers, class, prompt);
         for special in &specials {
             if let Some(factor) = &special.factor {
                 if let Some(standard) = standard.filter(|_| special.keys.is_empty() || special.keys.iter().any(|key| key == class)) {
-                    return Some(standard * scaled(factor, 6) * (WHOLE / 1_000_000));
+                    return Some(standard * factor.0 * (WHOLE / 1_000_000));
                 }
             } else if let Some(own) = rate(&special.rates, &special.tiers, class, prompt) {
                 return Some(own * WHOLE);
@@ -179,10 +203,8 @@ fn by_hand(sheet: &Sheet, shelf: &Shelf, tariff: &Tariff, at: i64, counts: &BTre
         standard.map(|standard| standard * WHOLE)
     };
     let all = shelf.multipliers.iter().filter(|m| m.models.is_empty() || m.models.contains(&sheet.id)).chain(&sheet.multipliers);
-    let factors: Vec<i128> = all
-        .filter(|m| holds(&m.when, context) && (m.unless.is_empty() || !holds(&m.unless, context)))
-        .map(|m| scaled(&m.factor, 6))
-        .collect();
+    let factors: Vec<i128> =
+        all.filter(|m| holds(&m.when, context) && (m.unless.is_empty() || !holds(&m.unless, context))).map(|m| m.factor.0).collect();
 
     let mut sums = [0i128; 5];
     let charge = |to: usize, tokens: u64, rate: i128, sums: &mut [i128; 5]| {
@@ -242,20 +264,22 @@ fn by_hand(sheet: &Sheet, shelf: &Shelf, tariff: &Tariff, at: i64, counts: &BTre
     if output > 0 {
         charge(1, output, price("output")?, &mut sums);
     }
-    let special = |of: fn(&Special) -> &Amounts, standard: &Amounts, name: &str| -> Option<String> {
-        specials.iter().find_map(|special| of(special).get(name).cloned()).or_else(|| standard.get(name).cloned())
+    let special = |of: fn(&Special) -> &Amounts, standard: &Amounts, name: &str| -> Option<i128> {
+        specials.iter().find_map(|special| of(special).get(name)).or_else(|| standard.get(name)).map(|amount| amount.0)
     };
     for (thing, fee) in [("request", "request"), ("web_searches", "web_search"), ("reranks", "rerank"), ("pages", "page")] {
         let number = if thing == "request" { 1 } else { count(thing) };
         if let Some(fee) = special(|v| &v.fees, &tariff.fees, fee) {
-            sums[4] += i128::from(number) * scaled(&fee, 9) * WHOLE;
+            sums[4] += i128::from(number) * fee * 1_000 * WHOLE;
         }
     }
-    for (amount, unit, per) in
-        [("audio_seconds", "audio_hours", 3_600), ("input_audio_seconds", "input_audio_hours", 3_600), ("input_characters", "input_mchars", 1_000_000)]
-    {
+    for (amount, unit, per) in [
+        ("audio_seconds", "audio_hours", 3_600),
+        ("input_audio_seconds", "input_audio_hours", 3_600),
+        ("input_characters", "input_mchars", 1_000_000),
+    ] {
         if let Some(price) = special(|v| &v.units, &tariff.units, unit) {
-            sums[0] += i128::from(count(amount)) * scaled(&price, 12) * (WHOLE / per);
+            sums[0] += i128::from(count(amount)) * price * 1_000_000 * (WHOLE / per);
         }
     }
     Some(sums.map(half_even))
@@ -342,7 +366,7 @@ fn compare(providers: Vec<(String, Shelf)>, seed: u64) -> (u64, u64) {
         for sheet in &shelf.models {
             for (number, tariff) in sheet.prices.iter().enumerate() {
                 // Some hour at which it is the one in force.
-                let from = tariff.from.as_deref().map_or(seconds("2026-11-12T09:30:00Z"), seconds);
+                let from = tariff.from.map_or(seconds("2026-11-12T09:30:00Z"), |from| from.0);
                 let hours = (0..24 * 14).flat_map(|hour| [from + hour * 3_600, seconds("2019-01-01") + hour * 3_600]);
                 let Some(at) = hours.into_iter().find(|at| chosen(sheet, *at) == Some(number)) else {
                     panic!("{provider}/{} {number} is never in force", sheet.id)
@@ -355,10 +379,14 @@ fn compare(providers: Vec<(String, Shelf)>, seed: u64) -> (u64, u64) {
                     let mut usage = Usage::default();
                     counts.iter().for_each(|(name, count)| assert!(usage.set_named(name, *count), "{name}"));
                     let start_time = u64::try_from(at).unwrap() * 1_000_000_000;
-                    let call = Call { provider: Some(provider), model: Some(&sheet.id), usage, context: given, start_time, ..Call::default() };
+                    let call =
+                        Call { provider: Some(provider), model: Some(&sheet.id), usage, context: given, start_time, ..Call::default() };
                     let ours = match table.price(&call) {
                         Outcome::Priced(p) => {
-                            assert_eq!(p.total.pico(), [p.input, p.output, p.cache_read, p.cache_write, p.fees].iter().map(|usd| usd.pico()).sum());
+                            assert_eq!(
+                                p.total.pico(),
+                                [p.input, p.output, p.cache_read, p.cache_write, p.fees].iter().map(|usd| usd.pico()).sum()
+                            );
                             Some([p.input, p.output, p.cache_read, p.cache_write, p.fees].map(Usd::pico))
                         }
                         Outcome::Unpriced(reason) => {
@@ -389,8 +417,11 @@ fn a_thousand_usages_of_every_bundled_price_cost_what_the_rules_say_by_hand() {
         }
     }
     let totals: Vec<(u64, u64)> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            shares.into_iter().enumerate().map(|(number, share)| scope.spawn(move || compare(share, 0x9E37_79B9 + number as u64))).collect();
+        let threads: Vec<_> = shares
+            .into_iter()
+            .enumerate()
+            .map(|(number, share)| scope.spawn(move || compare(share, 0x9E37_79B9 + number as u64)))
+            .collect();
         threads.into_iter().map(|thread| thread.join().expect("no difference")).collect()
     });
     let (sums, prices) = totals.into_iter().fold((0, 0), |(a, b), (c, d)| (a + c, b + d));

@@ -1,8 +1,8 @@
 //! The whole of pricing, on the bundled table and on small ones.
 
 mod always;
-mod examples;
 mod exact;
+mod examples;
 mod foreign;
 mod mistakes;
 mod rules;
