@@ -104,6 +104,7 @@ impl Redact {
             for (index, item) in trace.spans.into_iter().enumerate() {
                 self.scratch.clear();
                 self.scratch.extend_from_slice(item.extra());
+                let added = !self.scratch.is_empty();
                 let mut cleared = None;
                 if signal == Signal::Traces {
                     cleared = trace.stamp.cleared(index, item.body());
@@ -114,7 +115,7 @@ impl Redact {
                 let batch = slot.get_or_insert_with(|| Batch::new(signal));
                 batch.keep_class |= trace.keep_class;
                 let body = cleared.as_deref().unwrap_or(item.body());
-                let without = self.superseded(&item, body);
+                let without = if added { self.superseded(signal, body) } else { None };
                 let body = without.as_deref().unwrap_or(body);
                 out.blocked += u64::from(!self.push(batch, item.head(), body, self.max_content, &mut findings));
                 if batch.bytes.len() >= BATCH {
@@ -140,7 +141,7 @@ impl Redact {
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal);
             // What is found is counted as it leaves.
-            let without = self.superseded(item, item.body());
+            let without = if self.scratch.is_empty() { None } else { self.superseded(signal, item.body()) };
             let body = without.as_deref().unwrap_or(item.body());
             let ok = self.push(&mut batch, item.head(), body, 0, &mut Findings::new());
             passed.push(ok);
@@ -152,10 +153,10 @@ impl Redact {
         passed.into_iter().map(|ok| if ok { packed.next() } else { None }).collect()
     }
 
-    /// The body of a span without what gives way to the fields in `scratch`. What nothing was added to stays as it is: it may have been
-    /// here before.
-    fn superseded(&self, item: &Item, body: &[u8]) -> Option<Vec<u8>> {
-        let supersede = self.supersede.filter(|_| item.signal() == Signal::Traces && !item.extra().is_empty())?;
+    /// The body of a span without what gives way to the fields in `scratch`. Not for spans that nothing was added to: what stands on them
+    /// may have been added before.
+    fn superseded(&self, signal: Signal, body: &[u8]) -> Option<Vec<u8>> {
+        let supersede = self.supersede.filter(|_| signal == Signal::Traces)?;
         edit::superseded(body, SPAN_ATTRIBUTES, &self.scratch, |key| supersede.drops(key))
     }
 

@@ -167,7 +167,7 @@ fn instrumentations_count_the_cache_in_or_out_each_in_its_way() {
 #[test]
 fn time_to_the_first_token_has_the_unit_of_its_key() {
     let first = |scope: &str, attributes: Vec<KeyValue>| {
-        told(scope, vec![vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", "m")], attributes].concat()).first_token
+        told(scope, [vec![s("gen_ai.operation.name", "chat"), s("gen_ai.request.model", "m")], attributes].concat()).first_token
     };
     assert_eq!(first("", vec![d("gen_ai.response.time_to_first_chunk", 0.25)]), Some(0.25));
     assert_eq!(first("ai", vec![d("ai.response.msToFirstChunk", 250.0)]), Some(0.25));
@@ -359,7 +359,7 @@ fn vercel_3_to_6_wraps_each_call_in_a_sum() {
     let embedding = |id, parent, operation: &str| {
         let model =
             vec![s("ai.operationId", operation), s("ai.model.provider", "openai.embedding"), s("ai.model.id", "text-embedding-3-small")];
-        span(id, parent, vec![model, vec![i("ai.usage.tokens", 900)]].concat())
+        span(id, parent, [model, vec![i("ai.usage.tokens", 900)]].concat())
     };
     assert_eq!(roles(vec![("ai", vec![embedding(2, 1, "ai.embedMany.doEmbed"), embedding(1, 0, "ai.embedMany")])]), [OWNER, AGGREGATE]);
 }

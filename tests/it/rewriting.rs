@@ -12,7 +12,7 @@ fn chat(more: Vec<KeyValue>) -> Span {
     let model =
         vec![s("gen_ai.operation.name", "chat"), s("gen_ai.provider.name", "anthropic"), s("gen_ai.request.model", "claude-haiku-4-5")];
     let usage = vec![i("gen_ai.usage.input_tokens", 1840), i("gen_ai.usage.output_tokens", 362)];
-    span(1, 0, vec![model, usage, more].concat())
+    span(1, 0, [model, usage, more].concat())
 }
 
 fn list(words: &[&str]) -> Value {
