@@ -292,7 +292,7 @@ impl Batch {
                 source
             }
         };
-        call(plan, &attributes, &view, &source, settings, meters, out, observer)
+        call(plan, item, &attributes, &view, &source, settings, meters, out, observer)
     }
 }
 
@@ -324,6 +324,7 @@ fn plain(
 #[allow(clippy::too_many_arguments)] // As `Batch::finish`.
 fn call(
     plan: &Plan,
+    item: &[u8],
     attributes: &Attributes<'_>,
     view: &SpanView<'_>,
     source: &Source<'_>,
@@ -429,7 +430,7 @@ fn call(
         feature: fields::feature(attributes),
         prompt: fields::prompt(attributes),
         prompt_version: prompt_version.as_deref(),
-        attributes: Some(attributes),
+        item,
     };
     let facts = span_facts(plan, &llm);
     let manner = Manner {
@@ -442,7 +443,8 @@ fn call(
         error_type: error_type(&evidence),
     };
     let mut writer = Writer::new(out, attributes.keys()).replacing(settings.config.on_conflict == OnConflict::Replace);
-    let shown = rewrite::apply(&mut writer, llm, attributes, plan.tokens.as_ref().map(|tokens| &tokens.raw), &settings.config);
+    let as_sent = plan.tokens.map_or([None; 2], |tokens| [tokens.raw.input, tokens.raw.output]);
+    let shown = rewrite::apply(&mut writer, llm, as_sent, &settings.config);
     write::facts(&mut writer, &shown, &manner);
     if counted {
         meters.call(
@@ -472,7 +474,7 @@ fn call(
         );
     }
     if ending.reasons.unknown() > 0 {
-        finishes::unknown(attributes, |word| meters.unknown_finish(word));
+        rewrite::unknown_reasons(item, |word| meters.unknown_finish(word));
     }
     observer.span(&facts, Some(&llm));
     facts

@@ -5,7 +5,6 @@ use crate::enrich::finish::Finish;
 use crate::enrich::kind::Kind;
 use crate::enrich::price::{Flags, SkipReason};
 use crate::enrich::roles::Role;
-use crate::enrich::scan::Attributes;
 use crate::enrich::usage::{Semantics, Usage};
 use crate::units::Usd;
 
@@ -57,8 +56,8 @@ pub struct LlmFacts<'a> {
     pub prompt: Option<&'a str>,
     /// Its version.
     pub prompt_version: Option<&'a str>,
-    /// The span itself, for what is rarely asked (`details.rs`).
-    pub(crate) attributes: Option<&'a Attributes<'a>>,
+    /// The span as it came, encoded, for what is rarely asked (`details.rs`).
+    pub(crate) item: &'a [u8],
 }
 
 impl<'a> LlmFacts<'a> {

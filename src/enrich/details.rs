@@ -4,10 +4,11 @@
 
 use crate::enrich::call::LlmFacts;
 use crate::enrich::json;
-use crate::enrich::keys::Key;
+use crate::enrich::keys::{Key, numbered};
 use crate::enrich::kind::Kind;
-use crate::enrich::scan::Attributes;
-use crate::otlp::span::Any;
+use crate::enrich::scan;
+use crate::otlp::span::{self, Any};
+use std::borrow::Cow;
 
 /// Keys that say whether an answer was streamed.
 const STREAMING: [Key; 6] = [
@@ -25,70 +26,78 @@ const CHUNKS: [&[u8]; 2] = [b"gen_ai.content.completion.chunk", b"llm.content.co
 /// Most pieces looked at: a long answer has some thousand.
 const MAX_CHUNKS: usize = 4096;
 
-impl<'a> LlmFacts<'a> {
+impl LlmFacts<'_> {
     /// What it did, in the word of the sender, else in the usual one of its kind.
-    pub fn operation(&self) -> &'a str {
-        self.attributes.and_then(|attributes| attributes.name(Key::GenAiOperationName)).unwrap_or(match self.kind {
-            Kind::Llm => "chat",
-            Kind::Embedding => "embeddings",
-            Kind::Rerank => "rerank",
-            Kind::Media => "generate_content",
-            Kind::Agent => "invoke_agent",
-            Kind::Tool => "execute_tool",
-            Kind::Chain => "invoke_workflow",
-            other => other.as_str(),
-        })
+    pub fn operation(&self) -> Cow<'static, str> {
+        let said = scan::once(self.item, |attributes| attributes.name(Key::GenAiOperationName).map(str::to_owned));
+        said.map_or_else(|| Cow::Borrowed(usual(self.kind)), Cow::Owned)
     }
 
     /// Whether it is the run of a whole workflow, and not of one step of it.
     pub fn is_workflow(&self) -> bool {
-        let says = |key: Key, word: &str| self.attributes.and_then(|a| a.name(key)).is_some_and(|text| text.eq_ignore_ascii_case(word));
+        let says = |key: Key, word: &str| {
+            scan::once(self.item, |attributes| attributes.name(key).is_some_and(|text| text.eq_ignore_ascii_case(word)))
+        };
         self.kind == Kind::Chain && (says(Key::GenAiOperationName, "invoke_workflow") || says(Key::TraceloopSpanKind, "workflow"))
     }
 
     /// Whether the answer was streamed. Nothing said means it was not.
     pub fn is_streaming(&self) -> bool {
-        let Some(attributes) = self.attributes else { return false };
-        let by_name = || {
-            let operation = attributes.name(Key::AiOperationId)?;
-            operation.to_ascii_lowercase().contains("stream").then_some(true)
-        };
-        STREAMING
-            .iter()
-            .find_map(|key| attributes.flag(*key))
-            .or_else(by_name)
-            .or_else(|| json::member(attributes.json(Key::LlmInvocationParameters)?, "stream").map(|raw| raw == "true"))
-            .unwrap_or(false)
+        scan::once(self.item, |attributes| {
+            let by_name = || {
+                let operation = attributes.name(Key::AiOperationId)?;
+                operation.to_ascii_lowercase().contains("stream").then_some(true)
+            };
+            let asked = || json::member(attributes.json(Key::LlmInvocationParameters)?, "stream").map(|raw| raw == "true");
+            STREAMING.iter().find_map(|key| attributes.flag(*key)).or_else(by_name).or_else(asked).unwrap_or(false)
+        })
     }
 
     /// Moments at which the pieces of a streamed answer came, Unix nanoseconds, as far as the span has them.
-    pub fn chunks(&self) -> impl Iterator<Item = u64> {
-        let events = self.attributes.into_iter().flat_map(Attributes::events);
-        events.filter(|event| CHUNKS.contains(&event.name)).map(|event| event.time).take(MAX_CHUNKS)
+    pub fn chunks(&self) -> Vec<u64> {
+        scan::once(self.item, |attributes| {
+            let pieces = attributes.events().filter(|event| CHUNKS.contains(&event.name));
+            pieces.map(|event| event.time).take(MAX_CHUNKS).collect()
+        })
     }
 
     /// How many tools the answer calls; `None` where nothing tells.
     pub fn tool_calls(&self) -> Option<u64> {
-        let attributes = self.attributes?;
         let listed = |value: Any<'_>| match value {
             Any::Array(_) => Some(value.elements().count() as u64),
             Any::Str(text) => names(text),
             _ => None,
         };
-        attributes
-            .count(Key::GenAiResponseToolCallsCount)
-            .or_else(|| attributes.count(Key::AgentToolCalls).or_else(|| listed(attributes.any(Key::AgentToolCalls))))
-            .or_else(|| messages(attributes.any(Key::GenAiOutputMessages)))
-            .or_else(|| Some(json::elements(&json::object(attributes.json(Key::AiResponseToolCalls)?)).len() as u64))
-            .or_else(|| flattened(attributes))
-            .or_else(|| listed(attributes.any(Key::GenAiResponseToolCallsNames)))
+        scan::once(self.item, |attributes| {
+            attributes
+                .count(Key::GenAiResponseToolCallsCount)
+                .or_else(|| attributes.count(Key::AgentToolCalls).or_else(|| listed(attributes.any(Key::AgentToolCalls))))
+                .or_else(|| messages(attributes.any(Key::GenAiOutputMessages)))
+                .or_else(|| Some(json::elements(&json::object(attributes.json(Key::AiResponseToolCalls)?)).len() as u64))
+                .or_else(|| flattened(self.item))
+                .or_else(|| listed(attributes.any(Key::GenAiResponseToolCallsNames)))
+        })
     }
 
     /// The tool at work, on the span of one.
-    pub fn tool(&self) -> Option<&'a str> {
-        let attributes = self.attributes.filter(|_| self.kind == Kind::Tool)?;
+    pub fn tool(&self) -> Option<String> {
         let keys = [Key::GenAiToolName, Key::AiToolCallName, Key::ToolName, Key::TraceloopEntityName, Key::MlflowSpanFunctionName];
-        attributes.first_name(&keys).map(|(_, tool)| tool)
+        let named = || scan::once(self.item, |attributes| keys.iter().find_map(|key| attributes.name(*key)).map(str::to_owned));
+        if self.kind == Kind::Tool { named() } else { None }
+    }
+}
+
+/// The usual word for what a span of a kind does.
+fn usual(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Llm => "chat",
+        Kind::Embedding => "embeddings",
+        Kind::Rerank => "rerank",
+        Kind::Media => "generate_content",
+        Kind::Agent => "invoke_agent",
+        Kind::Tool => "execute_tool",
+        Kind::Chain => "invoke_workflow",
+        other => other.as_str(),
     }
 }
 
@@ -127,36 +136,36 @@ fn entry<'a>(value: Any<'a>, name: &[u8]) -> Option<Any<'a>> {
     value.entries().find(|entry| entry.key == name).map(|entry| entry.any())
 }
 
-/// Different numbers behind `gen_ai.completion.0.tool_calls.` and its like.
-fn flattened(attributes: &Attributes<'_>) -> Option<u64> {
-    if !attributes.has_any(&[Key::CompletionPart, Key::OutputMessagePart]) {
-        return None;
-    }
-    let mut seen = [0u64; 4];
-    attributes.each(|pair| {
-        let beginnings: [&[u8]; 2] = [b"gen_ai.completion.0.tool_calls.", b"llm.output_messages.0.message.tool_calls."];
-        let number = beginnings.iter().find_map(|beginning| crate::enrich::keys::numbered(pair.key.strip_prefix(*beginning)?));
-        if let Some(word) = number.and_then(|(number, _)| Some((seen.get_mut(number / 64)?, number % 64))) {
-            *word.0 |= 1 << word.1;
-        }
-    });
-    Some(seen.iter().map(|word| u64::from(word.count_ones())).sum())
+/// Different numbers behind `gen_ai.completion.0.tool_calls.` and its like; `None` where no answer is flattened so.
+fn flattened(item: &[u8]) -> Option<u64> {
+    let (mut seen, mut answers) = ([0u64; 4], false);
+    span::read(
+        item,
+        |pair| {
+            let beginnings: [(&[u8], &[u8]); 2] =
+                [(b"gen_ai.completion.", b"0.tool_calls."), (b"llm.output_messages.", b"0.message.tool_calls.")];
+            let rest = beginnings.iter().find_map(|(beginning, rest)| Some((pair.key.strip_prefix(*beginning)?, *rest)));
+            answers |= rest.is_some();
+            let number = rest.and_then(|(key, calls)| numbered(key.strip_prefix(calls)?));
+            if let Some((word, bit)) = number.and_then(|(number, _)| Some((seen.get_mut(number / 64)?, number % 64))) {
+                *word |= 1 << bit;
+            }
+        },
+        |_| {},
+    );
+    answers.then(|| seen.iter().map(|word| u64::from(word.count_ones())).sum())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::enrich::scan::{Finds, Table};
     use crate::otlp::append::Attributes as Append;
 
     fn with<T>(kind: Kind, attributes: &[(&str, &str)], ask: impl Fn(&LlmFacts<'_>) -> T) -> T {
         let mut span = Vec::new();
         let mut append = Append::of_span(&mut span);
         attributes.iter().for_each(|(key, value)| append.str(key, value));
-        let (mut finds, mut table) = (Finds::default(), Table::default());
-        let (_, found) = finds.walk(&span);
-        let attributes = finds.attributes(&found, &span, &mut table);
-        ask(&LlmFacts { kind, attributes: Some(&attributes), ..LlmFacts::default() })
+        ask(&LlmFacts { kind, item: &span, ..LlmFacts::default() })
     }
 
     #[test]
@@ -207,10 +216,10 @@ mod tests {
 
     #[test]
     fn an_operation_and_a_tool_have_names() {
-        assert_eq!(with(Kind::Embedding, &[], |facts| facts.operation().to_owned()), "embeddings");
-        assert_eq!(with(Kind::Llm, &[("gen_ai.operation.name", "generate_content")], |f| f.operation().to_owned()), "generate_content");
-        assert_eq!(with(Kind::Tool, &[("tool.name", "search")], |facts| facts.tool().map(str::to_owned)).as_deref(), Some("search"));
-        assert_eq!(with(Kind::Llm, &[("tool.name", "search")], |facts| facts.tool().map(str::to_owned)), None);
+        assert_eq!(with(Kind::Embedding, &[], |facts| facts.operation().into_owned()), "embeddings");
+        assert_eq!(with(Kind::Llm, &[("gen_ai.operation.name", "generate_content")], |f| f.operation().into_owned()), "generate_content");
+        assert_eq!(with(Kind::Tool, &[("tool.name", "search")], |facts| facts.tool()).as_deref(), Some("search"));
+        assert_eq!(with(Kind::Llm, &[("tool.name", "search")], |facts| facts.tool()), None);
         assert!(with(Kind::Chain, &[("traceloop.span.kind", "workflow")], |facts| facts.is_workflow()));
         assert!(!with(Kind::Chain, &[("traceloop.span.kind", "task")], |facts| facts.is_workflow()));
     }

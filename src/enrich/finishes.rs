@@ -4,10 +4,9 @@
 //! and statuses, then the provider's answer inside a JSON text, which is only looked into when nothing else speaks.
 
 use crate::enrich::errors::Evidence;
-use crate::enrich::finish::{self, Finish, Reasons};
+use crate::enrich::finish::{Finish, Reasons};
 use crate::enrich::json;
 use crate::enrich::keys::Key;
-use crate::enrich::rewrite;
 use crate::enrich::scan::Attributes;
 use crate::otlp::span::Any;
 
@@ -42,7 +41,7 @@ impl Cut {
 }
 
 /// Keys that hold one reason, for one choice.
-const SINGLE: [&[Key]; 3] = [
+pub(crate) const SINGLE: [&[Key]; 3] = [
     &[Key::GenAiResponseFinishReason, Key::GenAiResponseStopReason, Key::GenAiFinishReason, Key::GenAiFinishReasonFlat],
     &[Key::AiResponseFinishReason, Key::AiFinishReason, Key::AnthropicMessageStopReason],
     &[Key::LlmFinishReason, Key::LlmResponseFinishReason, Key::LlmResponseStopReason, Key::LlmStopReason],
@@ -109,24 +108,6 @@ pub(crate) fn reasons(attributes: &Attributes<'_>) -> Reasons {
         }
     }
     reasons
-}
-
-/// Hands out the reasons of a span that no table knows; one that stands deep inside an answer goes by no name.
-pub(crate) fn unknown(attributes: &Attributes<'_>, mut each: impl FnMut(&str)) {
-    let mut found = false;
-    let keys = [Key::GenAiResponseFinishReasons].into_iter().chain(SINGLE.into_iter().flatten().copied());
-    let values = keys.map(|key| attributes.any(key)).chain(attributes.all(Key::CompletionFinishReason));
-    for value in values {
-        rewrite::raw_reasons(value, |element| {
-            if finish::canonical(element).is_none() {
-                found = true;
-                each(element);
-            }
-        });
-    }
-    if !found {
-        each("unknown");
-    }
 }
 
 /// Whether the span shows more than one choice.

@@ -139,7 +139,7 @@ impl Meters {
         let label = |name: Option<&str>| name.map(|name| self.label(name)).unwrap_or_default();
         let labels = Labels {
             service: label(Some(facts.service)),
-            operation: label(Some(facts.operation())),
+            operation: label(Some(&facts.operation())),
             provider: label(facts.provider),
             request_model: label(facts.request_model),
             response_model: label(facts.response_model),

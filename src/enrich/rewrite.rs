@@ -7,36 +7,41 @@
 use crate::enrich::call::LlmFacts;
 use crate::enrich::config::{CacheWriteName, EnrichConfig, FinishReasons, Profile, Tokens};
 use crate::enrich::finish::{self, Finish};
+use crate::enrich::finishes;
 use crate::enrich::keys::Key;
 use crate::enrich::roles::Role;
-use crate::enrich::scan::Attributes;
+use crate::enrich::scan::{self, Attributes};
 use crate::enrich::tokens;
-use crate::enrich::usage::{RawUsage, Semantics, Usage};
+use crate::enrich::usage::{Semantics, Usage};
 use crate::enrich::write::Writer;
 use crate::otlp::span::Any;
 
 /// Most finish reasons that are rewritten: a call has a handful of choices.
 const MAX_CHOICES: usize = 64;
 
-/// Writes what takes the place of something on the span. `raw` is the usage as it was read. Gives the facts as they are true of the
-/// span from then on.
+/// Writes what takes the place of something on the span. `as_sent` are its input and output as they were read. Gives the facts as they
+/// are true of the span from then on.
 pub(crate) fn apply<'a>(
     writer: &mut Writer<'_>,
     mut facts: LlmFacts<'a>,
-    attributes: &Attributes<'_>,
-    raw: Option<&RawUsage>,
+    as_sent: [Option<u64>; 2],
     config: &EnrichConfig,
 ) -> LlmFacts<'a> {
-    if facts.kind.is_priced() {
-        if let (Some(usage), Some(raw), Tokens::Rewrite) = (&facts.usage, raw, config.normalize.tokens)
-            && counts(writer, attributes, raw, usage)
-        {
+    let rewrites = config.normalize.tokens == Tokens::Rewrite;
+    let spells = config.normalize.finish_reasons == FinishReasons::Canonical || config.profiles.list().contains(&Profile::Logfire);
+    let names = config.normalize.cache_write_name;
+    if facts.kind.is_priced() && (rewrites || spells || names != CacheWriteName::None) {
+        let changed = scan::once(facts.item, |attributes| {
+            let changed = rewrites && facts.usage.is_some_and(|usage| counts(writer, attributes, as_sent, &usage));
+            if spells {
+                finish_reasons(writer, attributes, &facts);
+            }
+            cache_write_name(writer, attributes, &facts, names);
+            changed
+        });
+        if changed {
             facts.semantics = Some(Semantics::Inclusive);
         }
-        if config.normalize.finish_reasons == FinishReasons::Canonical || config.profiles.list().contains(&Profile::Logfire) {
-            finish_reasons(writer, attributes, &facts);
-        }
-        cache_write_name(writer, attributes, &facts, config.normalize.cache_write_name);
     }
     if config.profiles.demotes() && facts.role == Some(Role::Duplicate) {
         writer.supersede(Key::OpeninferenceSpanKind);
@@ -46,12 +51,12 @@ pub(crate) fn apply<'a>(
 }
 
 /// Puts the whole input and the whole output wherever the counts stand that were read as less. True where an input was changed.
-fn counts(writer: &mut Writer<'_>, attributes: &Attributes<'_>, raw: &RawUsage, usage: &Usage) -> bool {
+fn counts(writer: &mut Writer<'_>, attributes: &Attributes<'_>, as_sent: [Option<u64>; 2], usage: &Usage) -> bool {
     let (input, output) = (usage.input_total(), usage.output);
     let mut changed = false;
     for [inputs, outputs, totals] in tokens::flat() {
-        changed |= raw.input.is_some_and(|was| put(writer, attributes, inputs, Some(was), input));
-        if let Some(was) = raw.output {
+        changed |= as_sent[0].is_some_and(|was| put(writer, attributes, inputs, Some(was), input));
+        if let Some(was) = as_sent[1] {
             put(writer, attributes, outputs, Some(was), output);
         }
         put(writer, attributes, totals, None, usage.total());
@@ -97,7 +102,7 @@ fn is_list(value: Any<'_>, words: &[&str]) -> bool {
 }
 
 /// Hands out the single reasons of a value of any shape.
-pub(crate) fn raw_reasons(value: Any<'_>, mut each: impl FnMut(&str)) {
+fn raw_reasons(value: Any<'_>, mut each: impl FnMut(&str)) {
     match value {
         Any::Str(text) => finish::elements(text).for_each(each),
         Any::Int(number) => each(&number.to_string()),
@@ -107,6 +112,26 @@ pub(crate) fn raw_reasons(value: Any<'_>, mut each: impl FnMut(&str)) {
             _ => {}
         }),
         _ => {}
+    }
+}
+
+/// Hands out the finish reasons of a span that no table knows; one that stands deep inside an answer goes by no name.
+pub(crate) fn unknown_reasons(item: &[u8], mut each: impl FnMut(&str)) {
+    let mut found = false;
+    scan::once(item, |attributes| {
+        let keys = [Key::GenAiResponseFinishReasons].into_iter().chain(finishes::SINGLE.into_iter().flatten().copied());
+        let values = keys.map(|key| attributes.any(key)).chain(attributes.all(Key::CompletionFinishReason));
+        for value in values {
+            raw_reasons(value, |element| {
+                if finish::canonical(element).is_none() {
+                    found = true;
+                    each(element);
+                }
+            });
+        }
+    });
+    if !found {
+        each("unknown");
     }
 }
 
