@@ -14,6 +14,7 @@ mod replay;
 mod run;
 mod source;
 mod spend;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

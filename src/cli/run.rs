@@ -2,25 +2,21 @@
 
 use crate::cli::Failure;
 use crate::cli::source::Source;
+use crate::cli::watch::Watcher;
+use crate::config::File;
 use crate::pipeline::{Addresses, Running};
 use crate::telemetry::logs;
-use notify::RecursiveMode;
-use notify_debouncer_full::{DebounceEventResult, new_debouncer};
 use std::io::{IsTerminal, stderr};
-use std::time::Duration;
+use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tracing::{error, info, warn};
-
-/// A config file is read again when it has been quiet for this long: editors write in several steps.
-const SETTLE: Duration = Duration::from_millis(500);
 
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
-    /// Reload when the config file changes, as SIGHUP does.
+    /// Reload when the config file or a price list it names changes, as SIGHUP does.
     #[arg(long)]
     watch: bool,
 }
@@ -35,10 +31,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     crate::cli::runtime()?.block_on(async {
         // Before anything listens: whoever sees that it does may signal at once.
         let signals = Signals::listen()?;
+        let watcher = watch(args, &loaded.value)?;
         let stage = Running::start(&loaded.value, plan).await.map_err(Failure::running)?;
         let exporters = loaded.value.exporters.0.keys().cloned().collect::<Vec<_>>().join(", ");
         announce(stage.addresses(), &exporters);
-        let stage = serve(stage, args, signals).await?;
+        let stage = serve(stage, args, signals, watcher).await?;
         stage.shutdown().await;
         Ok(())
     })
@@ -68,11 +65,8 @@ impl Signals {
 }
 
 /// Reloads when told to; gives the stage back when it is time to stop.
-async fn serve(stage: Running, args: &Args, signals: Signals) -> Result<Running, Failure> {
+async fn serve(stage: Running, args: &Args, signals: Signals, mut watcher: Option<Watcher>) -> Result<Running, Failure> {
     let Signals { mut terminate, mut interrupt, mut hangup } = signals;
-    let (changed, mut changes) = mpsc::channel(1);
-    // Kept until the end: dropping it stops the watching.
-    let _watcher = watch(args, changed)?;
     let failed = stage.telemetry().metrics.gauge(
         "tollgate_config_reload_failed",
         "1 where the last reload of the config failed and the one before it is in force",
@@ -84,7 +78,7 @@ async fn serve(stage: Running, args: &Args, signals: Signals) -> Result<Running,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {}
-            Some(()) = changes.recv() => {}
+            () = changed(&mut watcher) => {}
         }
         let reloaded = tokio::select! {
             reloaded = reload(&stage, args) => reloaded,
@@ -92,8 +86,11 @@ async fn serve(stage: Running, args: &Args, signals: Signals) -> Result<Running,
             _ = interrupt.recv() => break,
         };
         match reloaded {
-            Ok(()) => {
+            Ok(files) => {
                 failed.set(0.0);
+                if let Some(watcher) = &mut watcher {
+                    watcher.follow(files);
+                }
                 info!(target: "config", "reloaded");
             }
             Err(problem) => {
@@ -110,32 +107,32 @@ async fn serve(stage: Running, args: &Args, signals: Signals) -> Result<Running,
     Ok(stage)
 }
 
-async fn reload(stage: &Running, args: &Args) -> Result<(), String> {
+/// Goes on by the config as it is now; gives the files it was read from.
+async fn reload(stage: &Running, args: &Args) -> Result<Vec<PathBuf>, String> {
     let (loaded, plan) = args.source.plan().map_err(|failure| match failure {
         Failure::Usage(text) | Failure::Running(text) => text,
     })?;
-    stage.reload(&loaded.value, plan).await.map_err(|e| e.to_string())
+    for warning in &loaded.warnings {
+        warn!(target: "config", "{warning}");
+    }
+    let files = args.source.files(&loaded.value);
+    stage.reload(&loaded.value, plan).await.map_err(|e| e.to_string())?;
+    Ok(files)
 }
 
-type Watcher = notify_debouncer_full::Debouncer<notify::RecommendedWatcher, notify_debouncer_full::RecommendedCache>;
+fn watch(args: &Args, file: &File) -> Result<Option<Watcher>, Failure> {
+    if !args.watch || args.source.config.is_none() {
+        return Ok(None);
+    }
+    Watcher::start(args.source.files(file)).map(Some).map_err(Failure::running)
+}
 
-/// Watches the folder of the config file: Kubernetes replaces a link in it, editors replace the file.
-fn watch(args: &Args, changed: mpsc::Sender<()>) -> Result<Option<Watcher>, Failure> {
-    let Some(config) = args.source.config.as_ref().filter(|_| args.watch) else { return Ok(None) };
-    let mut last = std::fs::read(config).ok();
-    let path = config.clone();
-    let on_event = move |_: DebounceEventResult| {
-        let now = std::fs::read(&path).ok();
-        if now.is_some() && now != last {
-            last = now;
-            // One reload is waiting already: it will see this change too.
-            let _ = changed.try_send(());
-        }
-    };
-    let mut watcher = new_debouncer(SETTLE, None, on_event).map_err(Failure::running)?;
-    let folder = config.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    watcher.watch(folder, RecursiveMode::NonRecursive).map_err(Failure::running)?;
-    Ok(Some(watcher))
+/// When a file that is watched has changed; never without a watcher.
+async fn changed(watcher: &mut Option<Watcher>) {
+    match watcher {
+        Some(watcher) => watcher.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Where it listens, and a line to try. On a terminal for a person, else as a log line.

@@ -23,6 +23,12 @@ impl Source {
         self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
     }
 
+    /// The files that a config was made of: itself, and the price lists it names.
+    pub(crate) fn files(&self, file: &File) -> Vec<PathBuf> {
+        let prices = file.processors.enrich.prices.files.iter().map(|listed| self.base().join(&listed.path));
+        self.config.iter().cloned().chain(prices).collect()
+    }
+
     /// Reads the config and compiles its processors; every problem of either is reported, at its place.
     pub(crate) fn plan(&self) -> Result<(Loaded<File>, Plan), Failure> {
         let mut sources = Sources::new();

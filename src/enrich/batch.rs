@@ -11,6 +11,7 @@ use crate::enrich::look::{Look, Looker};
 use crate::enrich::meters::Meters;
 use crate::enrich::note::Note;
 use crate::enrich::owners::{Member, Owners};
+use crate::enrich::rewrite;
 use crate::enrich::roles::{Answers, Responses, Role, Roles, Usage, Verdict};
 use crate::enrich::ruling;
 use crate::enrich::settings::Settings;
@@ -202,7 +203,7 @@ impl Batch {
             } else {
                 let llm = ruling::llm(look, verdict);
                 *facts = ruling::span_facts(*facts, look, &llm);
-                count(look, &llm, facts, meters);
+                count(look, verdict, &llm, facts, meters);
                 observer.span(facts, Some(&llm));
             }
             facts.must_stay = observer.must_stay();
@@ -232,7 +233,7 @@ fn add(look: &Look<'_>, verdict: &Verdict, with: &Circumstances<'_>, added: &mut
 }
 
 /// Counts a call, and what is odd about it.
-fn count(look: &Look<'_>, llm: &LlmFacts<'_>, facts: &SpanFacts, meters: &mut Meters) {
+fn count(look: &Look<'_>, verdict: &Verdict, llm: &LlmFacts<'_>, facts: &SpanFacts, meters: &mut Meters) {
     let computed = ruling::computed(look, llm.role);
     let given = look.given.filter(|_| llm.role == Some(Role::Owner));
     if let (Some(given), Some(priced)) = (given, computed)
@@ -244,6 +245,9 @@ fn count(look: &Look<'_>, llm: &LlmFacts<'_>, facts: &SpanFacts, meters: &mut Me
     if llm.counted {
         meters.call(llm, facts);
     }
+    if llm.counted || !look.kind.is_priced() && !verdict.again {
+        meters.conventions(llm, facts, look.client);
+    }
     for field in look.oddities.conflicts.into_iter().flatten() {
         let help = "Spans on which two vocabularies disagree; the first one speaks";
         meters.rare("tollgate_enrich_attribute_conflicts_total", help, "field", field);
@@ -252,9 +256,8 @@ fn count(look: &Look<'_>, llm: &LlmFacts<'_>, facts: &SpanFacts, meters: &mut Me
         let help = "Counts that are no numbers, negative or absurdly large";
         meters.rare("tollgate_enrich_invalid_attributes_total", help, "field", key.name());
     }
-    let unknown = look.oddities.unknown_reasons;
-    if unknown > 0 {
-        meters.count("tollgate_enrich_unknown_finish_reasons_total", "Finish reasons that no table knows", unknown.into());
+    if look.oddities.unknown_reasons > 0 {
+        rewrite::unknown_reasons(look.span, |word| meters.unknown_finish(word));
     }
 }
 

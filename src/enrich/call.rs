@@ -61,7 +61,7 @@ pub struct LlmFacts<'a> {
     pub prompt_version: Option<&'a str>,
     /// What stands around the span.
     pub head: Option<&'a Head>,
-    /// The span as it came, for whoever wants an attribute that is no fact.
+    /// The span as it came, encoded, for what is rarely asked.
     pub span: &'a [u8],
 }
 

@@ -42,7 +42,7 @@ impl Cut {
 }
 
 /// Keys that hold one reason, for one choice.
-const SINGLE: List = List::of(&[
+pub(crate) const SINGLE: List = List::of(&[
     Key::GenAiResponseFinishReason,
     Key::GenAiResponseStopReason,
     Key::GenAiFinishReason,

@@ -124,6 +124,12 @@ keys! {
     RequestData = "request_data",
     LlmWatsonxMaxNewTokens = "llm.watsonx.max_new_tokens",
     GenAiRequestChoiceCount = "gen_ai.request.choice.count",
+    GenAiRequestStream = "gen_ai.request.stream",
+    GenAiRequestIsStream = "gen_ai.request.is_stream",
+    GenAiIsStreaming = "gen_ai.is_streaming",
+    LlmIsStreaming = "llm.is_streaming",
+    LangsmithRequestStreaming = "langsmith.request.streaming",
+    SpringAiChatClientStream = "spring.ai.chat.client.stream",
     // How long it took.
     GenAiResponseTimeToFirstChunk = "gen_ai.response.time_to_first_chunk",
     GenAiClientOperationTimeToFirstChunk = "gen_ai.client.operation.time_to_first_chunk",
@@ -172,6 +178,10 @@ keys! {
     GenAiWorkflowName = "gen_ai.workflow.name",
     TraceloopWorkflowName = "traceloop.workflow.name",
     AiToolCallName = "ai.toolCall.name",
+    GenAiResponseToolCallsCount = "gen_ai.response.tool_calls.count",
+    GenAiResponseToolCallsNames = "gen_ai.response.tool_calls.names",
+    AgentToolCalls = "agent.tool_calls",
+    AiResponseToolCalls = "ai.response.toolCalls",
     MlflowSpanFunctionName = "mlflow.spanFunctionName",
     // How it was served.
     OpenaiResponseServiceTier = "openai.response.service_tier",

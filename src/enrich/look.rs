@@ -5,6 +5,7 @@
 //! A look depends on the span and on the settings alone: as a span leaves, the same look finds the same things again.
 
 use crate::enrich::classify::{self, CLIENT};
+use crate::enrich::config::OnConflict;
 use crate::enrich::errors::{self, ErrorFact, Evidence, Standing};
 use crate::enrich::evidence;
 use crate::enrich::fields::{self, GivenCost, Trust};
@@ -82,6 +83,10 @@ pub(crate) struct Look<'a> {
     pub(crate) head: Option<&'a Head>,
     /// The span as it came.
     pub(crate) span: &'a [u8],
+    /// Whether it is of kind CLIENT.
+    pub(crate) client: bool,
+    /// Its input and output as they were read.
+    pub(crate) as_sent: [Option<u64>; 2],
 }
 
 /// What cannot be right on a span.
@@ -198,7 +203,11 @@ fn see<'a>(
     });
     let given = owns.then(|| {
         let computed = price.as_ref().and_then(|outcome| if let Outcome::Priced(priced) = outcome { Some(priced.total) } else { None });
+        // What an earlier stage worked out is no word of the sender; where ours is to take its place, it is not taken over.
+        let ours_before =
+            settings.config.on_conflict == OnConflict::Replace && attributes.name(Key::TollgateCostSource) == Some("computed");
         let believed = |given: &GivenCost| match given.trust {
+            _ if ours_before && matches!(given.key, Key::GenAiUsageCost | Key::LlmCostTotal) => false,
             Trust::Full => true,
             Trust::NotZero => {
                 given.usd > Usd::ZERO || computed.is_none_or(|total| total == Usd::ZERO) || usage.is_none_or(|usage| usage.total() == 0)
@@ -242,6 +251,8 @@ fn see<'a>(
         provider,
         head: source.head,
         span: attributes.span(),
+        client: view.kind == CLIENT,
+        as_sent: tokens.map_or([None; 2], |tokens| [tokens.raw.input, tokens.raw.output]),
     })
 }
 

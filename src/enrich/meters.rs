@@ -4,7 +4,10 @@
 //! ones get a series of their own; the rest is counted as `_other`, because a metric must not grow with the traffic.
 
 use crate::enrich::call::{CostSource, LlmFacts, Skip};
+use crate::enrich::config::GenAiMetrics;
+use crate::enrich::conventions::{Conventions, Labels};
 use crate::enrich::facts::SpanFacts;
+use crate::enrich::price::SkipReason;
 use crate::enrich::roles::Role;
 use crate::telemetry::metrics::{Metrics, MoneyCounter};
 use ahash::RandomState;
@@ -20,6 +23,9 @@ pub type LabelFilter = Arc<dyn for<'a> Fn(&'a str) -> Cow<'a, str> + Send + Sync
 
 /// Different combinations of service, provider and model with series of their own, over all shards.
 const MAX_MODELS: usize = 1000;
+
+/// Different values that one sender may invent for something that has a list, before the rest counts as `_other`.
+const MAX_WORDS: usize = 50;
 
 /// Pairs of provider and model without a price that are listed by name.
 const MAX_UNPRICED: usize = 100;
@@ -38,17 +44,34 @@ pub const OTHER: &str = "_other";
 pub(crate) struct Names {
     models: Mutex<HashSet<String>>,
     unpriced: Mutex<HashSet<String>>,
+    conventions: Mutex<HashSet<String>>,
+    finish_reasons: Mutex<HashSet<String>>,
+}
+
+/// Whether a name has a series of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admitted {
+    /// It has.
+    Known,
+    /// It just got one.
+    New,
+    /// There are too many; it counts under `_other`. True for the first that does.
+    Folded(bool),
 }
 
 impl Names {
-    /// Whether a name has, or can still get, a series of its own; and whether it just got it.
-    fn admit(set: &Mutex<HashSet<String>>, limit: usize, name: String) -> (bool, bool) {
+    /// Gives a name a series of its own while there is room.
+    fn admit(set: &Mutex<HashSet<String>>, limit: usize, name: String) -> Admitted {
         let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
         if set.contains(&name) {
-            return (true, false);
+            return Admitted::Known;
         }
-        let new = set.len() < limit && set.insert(name);
-        (new, new)
+        if set.len() < limit {
+            set.insert(name);
+            return Admitted::New;
+        }
+        // One more entry, which no name can be, remembers that it was said.
+        Admitted::Folded(set.insert(OTHER.to_owned()))
     }
 }
 
@@ -77,6 +100,7 @@ pub(crate) struct Meters {
     models: HashMap<u64, Arc<Model>, RandomState>,
     unpriced: HashMap<u64, Counter, RandomState>,
     rare: HashMap<(&'static str, &'static str), Counter, RandomState>,
+    conventions: Conventions,
 }
 
 impl fmt::Debug for Meters {
@@ -115,6 +139,61 @@ impl Meters {
             models: HashMap::default(),
             unpriced: HashMap::default(),
             rare: HashMap::default(),
+            conventions: Conventions::new(metrics),
+        }
+    }
+
+    /// Makes the metrics of the conventions, or none of them, from now on.
+    pub(crate) fn switch(&mut self, mode: GenAiMetrics) {
+        self.conventions.switch(mode);
+    }
+
+    /// Records a span in the metrics of the conventions. `client` tells whether it calls somebody else.
+    pub(crate) fn conventions(&mut self, facts: &LlmFacts<'_>, span: &SpanFacts, client: bool) {
+        if !self.conventions.wants(facts, client) {
+            return;
+        }
+        let label = |name: Option<&str>| name.map(|name| self.label(name)).unwrap_or_default();
+        let labels = Labels {
+            service: label(Some(facts.service)),
+            operation: label(Some(&facts.operation())),
+            provider: label(facts.provider),
+            request_model: label(facts.request_model),
+            response_model: label(facts.response_model),
+        };
+        let Labels { service, operation, provider, request_model, response_model } = &labels;
+        let name = format!("{service}\0{operation}\0{provider}\0{request_model}\0{response_model}");
+        let admitted = Names::admit(&self.names.conventions, MAX_MODELS, name);
+        let other = || OTHER.to_owned();
+        let labels = match admitted {
+            Admitted::Folded(_) => {
+                Labels { service: other(), operation: other(), provider: other(), request_model: other(), response_model: other() }
+            }
+            _ => labels,
+        };
+        self.say(admitted, "gen_ai");
+        self.conventions.record(facts, span, &labels);
+    }
+
+    /// Counts a finish reason that no table knows, by its own word.
+    pub(crate) fn unknown_finish(&mut self, word: &str) {
+        let mut word = self.label(word);
+        let admitted = Names::admit(&self.names.finish_reasons, MAX_WORDS, word.clone());
+        self.say(admitted, "finish_reasons");
+        if matches!(admitted, Admitted::Folded(_)) {
+            OTHER.clone_into(&mut word);
+        }
+        let help = "Finish reasons that no table knows";
+        self.metrics.counter("tollgate_enrich_unknown_finish_reasons_total", help, &[("value", &word)]).increment(1);
+    }
+
+    /// Counts what is folded, and says so once.
+    fn say(&mut self, admitted: Admitted, set: &'static str) {
+        let Admitted::Folded(first) = admitted else { return };
+        let help = "Names that found no series of their own and count under _other";
+        self.rare("tollgate_enrich_folded_total", help, "set", set);
+        if first {
+            warn!(set, "too many different names for metrics; new ones are counted as _other");
         }
     }
 
@@ -162,7 +241,7 @@ impl Meters {
             }
         }
         if let (Some(Skip::Price(reason)), None) = (facts.skip_reason, &facts.cost) {
-            self.unpriced(provider, model, reason.name());
+            self.unpriced(provider, model, reason);
         }
     }
 
@@ -185,10 +264,11 @@ impl Meters {
         }
         let (service, provider, model) = (self.label(service), self.label(provider), self.label(model));
         let name = format!("{service}\0{provider}\0{model}");
-        let made = if Names::admit(&self.names.models, MAX_MODELS, name).0 {
-            Model::new(&self.metrics, service, provider, model)
-        } else {
-            Model::new(&self.metrics, OTHER.to_owned(), OTHER.to_owned(), OTHER.to_owned())
+        let admitted = Names::admit(&self.names.models, MAX_MODELS, name);
+        self.say(admitted, "models");
+        let made = match admitted {
+            Admitted::Folded(_) => Model::new(&self.metrics, OTHER.to_owned(), OTHER.to_owned(), OTHER.to_owned()),
+            Admitted::Known | Admitted::New => Model::new(&self.metrics, service, provider, model),
         };
         let made = Arc::new(made);
         if self.models.len() < MAX_KEPT {
@@ -197,20 +277,27 @@ impl Meters {
         made
     }
 
-    fn unpriced(&mut self, provider: &str, model: &str, reason: &'static str) {
+    fn unpriced(&mut self, provider: &str, model: &str, reason: SkipReason) {
         let hash = self.hasher.hash_one((provider, model, reason));
         if let Some(counter) = self.unpriced.get(&hash) {
             return counter.increment(1);
         }
         let (provider, model) = (self.label(provider), self.label(model));
-        // Calls without usage say nothing about the table.
-        let missing = matches!(reason, "unknown_model" | "unknown_provider" | "no_provider" | "no_price_at_time");
-        let (admitted, new) = Names::admit(&self.names.unpriced, MAX_UNPRICED, format!("{provider}\0{model}"));
-        if new && missing {
-            warn!(provider, model, reason, "no price; add the model under processors.enrich.prices.providers");
+        let admitted = Names::admit(&self.names.unpriced, MAX_UNPRICED, format!("{provider}\0{model}"));
+        self.say(admitted, "unpriced");
+        if admitted == Admitted::New {
+            let reason_name = reason.name();
+            match reason.remedy(&provider, &model) {
+                Some(line) => warn!(provider, model, reason = reason_name, "no price; this would set one, under processors.enrich: {line}"),
+                None if matches!(reason, SkipReason::NoProvider | SkipReason::NoPriceAtTime) => {
+                    warn!(provider, model, reason = reason_name, "no price");
+                }
+                // Calls without usage say nothing about the table.
+                None => {}
+            }
         }
-        let (provider, model) = if admitted { (provider.as_str(), model.as_str()) } else { (OTHER, OTHER) };
-        let labels = [("provider", provider), ("model", model), ("reason", reason)];
+        let (provider, model) = if matches!(admitted, Admitted::Folded(_)) { (OTHER, OTHER) } else { (provider.as_str(), model.as_str()) };
+        let labels = [("provider", provider), ("model", model), ("reason", reason.name())];
         let counter = self.metrics.counter("tollgate_llm_unpriced_calls_total", "Calls without a cost, by the reason", &labels);
         counter.increment(1);
         if self.unpriced.len() < MAX_KEPT {

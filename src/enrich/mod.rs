@@ -20,6 +20,8 @@ pub mod usage;
 
 mod batch;
 mod classify;
+mod conventions;
+mod details;
 mod evidence;
 mod fields;
 mod finishes;
@@ -30,6 +32,7 @@ mod note;
 mod owners;
 mod profiles;
 mod release;
+mod rewrite;
 mod ruling;
 mod scan;
 mod sets;
@@ -43,7 +46,7 @@ mod tests;
 
 pub use batch::Writing;
 pub use call::{Cost, CostSource, LlmFacts, Skip};
-pub use config::EnrichConfig;
+pub use config::{EnrichConfig, Supersede};
 pub use facts::SpanFacts;
 pub use kind::Kind;
 pub use meters::{LabelFilter, OTHER, label, names};
@@ -119,7 +122,8 @@ pub struct Enrich {
 impl Enrich {
     /// For one shard. `shared` is the same for all shards of a stage; `filter` takes private data out of metric labels.
     pub fn new(config: &EnrichConfig, prices: Arc<PriceTable>, telemetry: &Telemetry, shared: &Shared, filter: LabelFilter) -> Enrich {
-        let meters = Meters::new(&telemetry.metrics, Arc::clone(&shared.names), filter);
+        let mut meters = Meters::new(&telemetry.metrics, Arc::clone(&shared.names), filter);
+        meters.switch(config.metrics.gen_ai);
         show_layers(&prices, telemetry);
         Enrich {
             settings: Generations::new(Settings { config: config.clone(), prices }),
@@ -139,6 +143,7 @@ impl Enrich {
     /// Goes on with other settings and prices. What is known about open traces stays, and what came before leaves by the old ones.
     pub fn reload(&mut self, config: &EnrichConfig, prices: Arc<PriceTable>) {
         show_layers(&prices, &self.telemetry);
+        self.meters.switch(config.metrics.gen_ai);
         self.settings.replace(Settings { config: config.clone(), prices });
     }
 
@@ -209,6 +214,11 @@ fn show_layers(prices: &PriceTable, telemetry: &Telemetry) {
             let labels = [("layer", &*layer.name)];
             let help = "The day a layer of prices speaks for, in seconds since 1970";
             telemetry.metrics.gauge("tollgate_enrich_price_table_timestamp_seconds", help, &labels).set(as_of as f64 / 1e9);
+        }
+        if layer.held > 0 {
+            let help = "Prices in lists made by others that jumped and were held back";
+            let labels = [("layer", &*layer.name)];
+            telemetry.metrics.counter("tollgate_enrich_price_changes_held_total", help, &labels).absolute(layer.held);
         }
     }
 }

@@ -5,7 +5,6 @@
 
 use crate::enrich::call::{Cost, CostSource, LlmFacts};
 use crate::enrich::config::Profile;
-use crate::enrich::finish::Finish;
 use crate::enrich::keys::Key;
 use crate::enrich::roles::Role;
 use crate::enrich::usage::Usage;
@@ -179,11 +178,6 @@ fn logfire(writer: &mut Writer<'_>, facts: &LlmFacts<'_>) {
     }
     if let Some(provider) = facts.provider {
         writer.str(Key::GenAiSystem, provider);
-    }
-    if let (Some(finish), true) = (facts.finish, facts.kind.is_priced()) {
-        // The column of truncated answers looks for this word in this list.
-        let word = if facts.truncated == Some(true) { Finish::Length } else { finish };
-        writer.strs(Key::GenAiResponseFinishReasons, std::iter::once(word.as_str()));
     }
 }
 

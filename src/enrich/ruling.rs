@@ -1,12 +1,14 @@
 //! What a look means once it is known whose the usage is.
 
 use crate::enrich::call::{Cost, CostSource, LlmFacts, Skip};
+use crate::enrich::config::OnConflict;
 use crate::enrich::errors::Reason;
 use crate::enrich::facts::SpanFacts;
 use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
 use crate::enrich::look::Look;
 use crate::enrich::price::{Flags, Outcome, Priced, SkipReason};
+use crate::enrich::rewrite;
 use crate::enrich::roles::{Role, Verdict};
 use crate::enrich::settings::Settings;
 use crate::enrich::write::{self, Manner, Writer};
@@ -135,7 +137,7 @@ pub(crate) fn adds(look: &Look<'_>, role: Option<Role>, settings: &Settings) -> 
 
 /// Writes the attributes of a span behind it.
 pub(crate) fn write(look: &Look<'_>, verdict: &Verdict, settings: &Settings, out: &mut Vec<u8>) {
-    let mut writer = Writer::new(out, look.present);
+    let mut writer = Writer::new(out, look.present).replacing(settings.config.on_conflict == OnConflict::Replace);
     if look.is_plain() {
         if let Some(fact) = &look.error {
             write::error(&mut writer, fact, look.error_type.as_deref());
@@ -150,7 +152,8 @@ pub(crate) fn write(look: &Look<'_>, verdict: &Verdict, settings: &Settings, out
         other_counts: look.other_counts,
         error_type: look.error_type.as_deref(),
     };
-    write::facts(&mut writer, &llm(look, verdict), &manner);
+    let shown = rewrite::apply(&mut writer, llm(look, verdict), look.as_sent, &settings.config);
+    write::facts(&mut writer, &shown, &manner);
 }
 
 /// Whether two amounts differ by over one percent.

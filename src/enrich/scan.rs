@@ -105,6 +105,13 @@ pub(crate) fn position(whole: &[u8], part: &[u8]) -> (u32, u32) {
     ((part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize) as u32, part.len() as u32)
 }
 
+/// Walks a span for a question that is rarely asked, with no room kept for the next.
+pub(crate) fn once<T>(span: &[u8], ask: impl FnOnce(&Attributes<'_, '_>) -> T) -> T {
+    let (mut finds, mut table) = (Finds::default(), Table::default());
+    let (_, found) = finds.walk(span);
+    ask(&finds.attributes(&found, span, &mut table))
+}
+
 /// Which entry holds which key. Kept, because it is large; what stands there for keys that are not on the span means nothing.
 #[derive(Debug)]
 pub(crate) struct Table {

@@ -44,6 +44,11 @@ impl Keys {
         self.0[key as usize / 64] |= 1 << (key as usize % 64);
     }
 
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.0[key as usize / 64] &= !(1 << (key as usize % 64));
+    }
+
     /// Whether both sets have a key.
     #[inline]
     pub(crate) fn meets(&self, other: &Keys) -> bool {

@@ -1,11 +1,11 @@
 //! What is added to a span.
 //!
-//! Only appended, never changed: an attribute that stands on the span, even an empty one, is left alone and not repeated,
-//! because OTLP wants keys to be unique. Every number keeps one type for ever, since some backends fix the type of a key with
-//! its first value.
+//! Only appended: an attribute that stands on the span, even an empty one, is left alone and not repeated, because OTLP wants keys to
+//! be unique. Where the config asks for ours, ours is appended all the same, and what it supersedes is taken out as the span leaves.
+//! Every number keeps one type for ever, since some backends fix the type of a key with its first value.
 
 use crate::enrich::call::{Cost, CostSource, LlmFacts};
-use crate::enrich::config::{Fill, Normalize, Profile};
+use crate::enrich::config::{Fill, Normalize, Profile, Tokens};
 use crate::enrich::errors::{Class, ErrorFact};
 use crate::enrich::finishes::Cut;
 use crate::enrich::keys::Key;
@@ -17,27 +17,66 @@ use crate::enrich::usage::Semantics;
 use crate::otlp::append;
 use crate::units::Usd;
 
-/// Appends attributes to one span; each key at most once, and none that is there.
+/// Appends attributes to one span; each key at most once, and none that is there unless it is to be replaced.
 pub(crate) struct Writer<'o> {
     out: append::Attributes<'o>,
     present: Keys,
+    written: Keys,
+    /// Ours takes the place of what stands.
+    replaces: bool,
 }
+
+/// What is only ever filled in, because the sender's own is as good: names, counts, and what people read first.
+const FILLED: &[Key] = &[
+    Key::ErrorType,
+    Key::GenAiProviderName,
+    Key::GenAiSystem,
+    Key::GenAiOperationName,
+    Key::GenAiRequestModel,
+    Key::GenAiResponseModel,
+    Key::GenAiUsageInputTokens,
+    Key::GenAiUsageOutputTokens,
+    Key::GenAiUsageCacheReadInputTokens,
+    Key::GenAiUsageCacheWriteInputTokens,
+    Key::GenAiUsageCacheCreationInputTokens,
+    Key::GenAiUsageReasoningOutputTokens,
+    Key::LangfuseObservationLevel,
+    Key::LangfuseObservationStatusMessage,
+    Key::LlmModelName,
+    Key::MlflowChatTokenUsage,
+];
 
 impl<'o> Writer<'o> {
     /// For a span that carries `present`.
     pub(crate) fn new(out: &'o mut Vec<u8>, present: Keys) -> Writer<'o> {
-        Writer { out: append::Attributes::of_span(out), present }
+        Writer { out: append::Attributes::of_span(out), present, written: Keys::default(), replaces: false }
+    }
+
+    /// The same, replacing what stands.
+    pub(crate) fn replacing(self, replaces: bool) -> Writer<'o> {
+        Writer { replaces, ..self }
+    }
+
+    /// Whether ours takes the place of what stands.
+    pub(crate) fn replaces(&self) -> bool {
+        self.replaces
     }
 
     fn is_free(&mut self, key: Key) -> bool {
-        let free = !self.present.has(key);
-        self.present.add(key);
+        let free =
+            if self.present.has(key) { self.replaces && !self.written.has(key) && !FILLED.contains(&key) } else { !self.written.has(key) };
+        self.written.add(key);
         free
     }
 
     /// Whether a key stands on the span, or was written.
     pub(crate) fn has(&self, key: Key) -> bool {
-        self.present.has(key)
+        self.present.has(key) || self.written.has(key)
+    }
+
+    /// Lets the next value of a key stand, whatever is there: it is superseded.
+    pub(crate) fn supersede(&mut self, key: Key) {
+        self.present.remove(key);
     }
 
     pub(crate) fn str(&mut self, key: Key, value: &str) {
@@ -136,7 +175,7 @@ pub(crate) fn facts(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Mann
 
 fn cost(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Manner<'_>, had_cost_amount: bool) {
     // A stage before this one has spoken: two halves of two answers would be none.
-    if writer.has(Key::TollgateCostSource) {
+    if writer.has(Key::TollgateCostSource) && !writer.replaces() {
         return;
     }
     if let Some(skip) = facts.skip_reason {
@@ -206,7 +245,7 @@ fn tokens(writer: &mut Writer<'_>, facts: &LlmFacts<'_>, manner: &Manner<'_>) {
     let owner = facts.role == Some(Role::Owner);
     let (Some(usage), Some(semantics)) = (facts.usage, facts.semantics) else { return };
     // On a span that does not own its usage a count would be one more to add up.
-    if manner.normalize.tokens == Fill::Off || manner.other_counts || !owner {
+    if manner.normalize.tokens == Tokens::Off || manner.other_counts || !owner {
         return;
     }
     // Beside an input count that leaves the cache out, the cache's share in the newest spelling would be taken for a part of it.

@@ -39,6 +39,17 @@ pub fn attributes(item: &[u8], field: u32, mut decide: impl FnMut(KeyValue<'_>) 
     out
 }
 
+/// Takes out the attributes (field `field`) of an encoded item that give way to fields written behind it: those whose keys stand in
+/// `added`, and those that `drops` names. `None` where there are none.
+pub fn superseded(item: &[u8], field: u32, added: &[u8], drops: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let pairs = Fields::new(added).filter_map(|f| match f.value {
+        Value::Len(pair) if f.number == field => Some(KeyValue::read(pair).key),
+        _ => None,
+    });
+    let keys: Vec<&[u8]> = pairs.collect();
+    attributes(item, field, |pair| if keys.contains(&pair.key) || drops(pair.key) { Edit::Remove } else { Edit::Keep })
+}
+
 /// An encoded `KeyValue` with another value; unknown fields stay.
 fn with_value(pair: &[u8], value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pair.len() + value.len());
@@ -89,5 +100,17 @@ mod tests {
         assert_eq!(keys, ["a", "b", "a"]);
         let b = &Span::decode(&out[..]).unwrap().attributes[1];
         assert_eq!(format!("{:?}", b.value), "Some(AnyValue { value: Some(StringValue(\"x\")) })");
+    }
+
+    #[test]
+    fn what_is_added_takes_the_place_of_what_stood_there() {
+        let mut added = Vec::new();
+        let mut attributes = Attributes::of_span(&mut added);
+        attributes.int("a", 9);
+        attributes.int("c", 1);
+        let keys = |bytes: Vec<u8>| Span::decode(&*bytes).unwrap().attributes.into_iter().map(|a| a.key).collect::<Vec<_>>();
+        assert_eq!(keys(superseded(&span(), 9, &added, |_| false).unwrap()), ["b"]);
+        assert_eq!(keys(superseded(&span(), 9, &[], |key| key == b"b").unwrap()), ["a", "a"]);
+        assert_eq!(superseded(&span(), 9, &[], |_| false), None);
     }
 }

@@ -79,7 +79,9 @@ impl Path {
             common: common.clone(),
             enrich,
             sampling: plan.policies.as_ref().map(|policies| Sampling::new(policies, common, now)),
-            redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone()).with_max_content(plan.enrich.max_content_chars),
+            redact: Redact::new(plan.redactor.clone(), telemetry.budget.clone())
+                .with_max_content(plan.enrich.max_content_chars)
+                .with_superseding(plan.enrich.supersedes()),
             redact_early: plan.redact_early,
             outcome: Outcome::default(),
         }
@@ -89,7 +91,7 @@ impl Path {
     pub fn reload(&mut self, plan: &Plan, now: Instant) -> Step {
         self.enrich.reload(&plan.enrich, Arc::clone(&plan.prices));
         self.enrich.write(writing(plan));
-        self.redact.reload(plan.redactor.clone(), plan.enrich.max_content_chars);
+        self.redact.reload(plan.redactor.clone(), plan.enrich.max_content_chars, plan.enrich.supersedes());
         self.redact_early = plan.redact_early;
         match (&mut self.sampling, &plan.policies) {
             (Some(Sampling { sampler, meters }), Some(policies)) => {

@@ -3,6 +3,9 @@
 //! What the sampler kept gets its stamp here and is written once more, redacted, into a buffer of its own, so that the requests it came
 //! in can go. If redacting an item fails in any way, that item does not leave.
 
+use crate::enrich::Supersede;
+use crate::otlp::append::SPAN_ATTRIBUTES;
+use crate::otlp::edit;
 use crate::otlp::head::{Head, Heads, Shared};
 use crate::otlp::request::{Item, Packer};
 use crate::otlp::signal::Signal;
@@ -31,6 +34,7 @@ pub struct Redact {
     redactor: Option<Arc<Redactor>>,
     /// 0 is no limit.
     max_content: usize,
+    supersede: Option<Supersede>,
     budget: Budget,
     known: Known,
     scratch: Vec<u8>,
@@ -66,7 +70,15 @@ pub struct Redaction {
 impl Redact {
     /// A stage with these rules; none leaves every value as it is.
     pub fn new(redactor: Option<Arc<Redactor>>, budget: Budget) -> Redact {
-        Redact { redactor, max_content: 0, budget, known: Known::default(), scratch: Vec::new(), early: Findings::new() }
+        Redact {
+            redactor,
+            max_content: 0,
+            supersede: None,
+            budget,
+            known: Known::default(),
+            scratch: Vec::new(),
+            early: Findings::new(),
+        }
     }
 
     /// The same, cutting content of model spans to so many characters as it leaves; 0 is no limit.
@@ -75,10 +87,17 @@ impl Redact {
         Redact { max_content: chars, ..self }
     }
 
+    /// The same, letting attributes of spans give way to what enrichment added.
+    #[must_use]
+    pub fn with_superseding(self, supersede: Option<Supersede>) -> Redact {
+        Redact { supersede, ..self }
+    }
+
     /// Goes on with other rules and another limit.
-    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>, max_content: usize) {
+    pub fn reload(&mut self, redactor: Option<Arc<Redactor>>, max_content: usize, supersede: Option<Supersede>) {
         self.redactor = redactor;
         self.max_content = max_content;
+        self.supersede = supersede;
         self.known = Known::default();
     }
 
@@ -103,6 +122,7 @@ impl Redact {
             for (index, item) in trace.spans.iter().enumerate() {
                 self.scratch.clear();
                 complete(&trace.spans, index, &mut self.scratch);
+                let added = !self.scratch.is_empty();
                 let mut cleared = None;
                 if signal == Signal::Traces {
                     cleared = trace.stamp.cleared(index, item.body());
@@ -113,6 +133,8 @@ impl Redact {
                 let batch = slot.get_or_insert_with(|| Batch::with_room(signal, items, bytes));
                 batch.keep_class |= trace.keep_class;
                 let body = cleared.as_deref().unwrap_or(item.body());
+                let without = if added { self.superseded(signal, body) } else { None };
+                let body = without.as_deref().unwrap_or(body);
                 out.blocked += u64::from(!self.push(batch, item.head(), body, self.max_content, &mut findings));
                 if batch.bytes.len() >= BATCH {
                     out.batches.extend(slot.take().and_then(|batch| batch.finish(&self.budget)));
@@ -142,7 +164,9 @@ impl Redact {
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal);
             let mut found = Findings::new();
-            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut found);
+            let without = if self.scratch.is_empty() { None } else { self.superseded(signal, item.body()) };
+            let body = without.as_deref().unwrap_or(item.body());
+            let ok = self.push(&mut batch, item.head(), body, 0, &mut found);
             // What stays in place is found once more as it leaves, and counted then.
             found.forget(|kind| self.redactor.as_deref().is_some_and(|redactor| redactor.action(kind) == Action::Detect));
             self.early.merge(&found);
@@ -153,6 +177,13 @@ impl Redact {
         }
         let mut packed = packed.finish().into_iter();
         passed.into_iter().map(|ok| if ok { packed.next() } else { None }).collect()
+    }
+
+    /// The body of a span without what gives way to the fields in `scratch`. Not for spans that nothing was added to: what stands on them
+    /// may have been added before.
+    fn superseded(&self, signal: Signal, body: &[u8]) -> Option<Vec<u8>> {
+        let supersede = self.supersede.filter(|_| signal == Signal::Traces)?;
+        edit::superseded(body, SPAN_ATTRIBUTES, &self.scratch, |key| supersede.drops(key))
     }
 
     /// Adds one redacted item to a batch, with the fields in `scratch` behind it. False where it had to be held back.

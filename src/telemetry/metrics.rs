@@ -14,6 +14,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Seconds; the boundaries the GenAI semantic conventions give for durations.
 pub const SECONDS: [f64; 14] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 
+/// Tokens of one call; the boundaries the GenAI semantic conventions give for them.
+const TOKENS: [f64; 14] =
+    [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0, 16777216.0, 67108864.0];
+
+/// Seconds that agents run, by the same conventions.
+const AGENT_SECONDS: [f64; 13] = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6];
+
+/// Seconds that workflows run, likewise.
+const WORKFLOW_SECONDS: [f64; 11] = [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0];
+
 /// Counts of things in a trace.
 const COUNTS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 10_000.0, 100_000.0];
 
@@ -73,14 +83,19 @@ impl Metrics {
     /// An empty registry.
     pub fn new() -> Metrics {
         // Unwrap safety: it fails only for empty lists of boundaries, and these are constants.
-        let buckets = |builder: PrometheusBuilder, suffix: &str, values: &[f64]| {
-            builder.set_buckets_for_metric(Matcher::Suffix(suffix.to_owned()), values).expect("boundaries are given")
+        let buckets = |builder: PrometheusBuilder, name: &str, values: &[f64]| {
+            // A suffix begins with its underscore; a whole name goes before every suffix.
+            let matcher = if name.starts_with("gen_ai") { Matcher::Full(name.to_owned()) } else { Matcher::Suffix(name.to_owned()) };
+            builder.set_buckets_for_metric(matcher, values).expect("boundaries are given")
         };
         let builder = PrometheusBuilder::new();
         let builder = buckets(builder, "_seconds", &SECONDS);
         let builder = buckets(builder, "_bytes", &BYTES);
         let builder = buckets(builder, "_spans", &COUNTS);
         let builder = buckets(builder, "adjusted_count", &COUNTS);
+        let builder = ["_token_usage", "_input_tokens", "_output_tokens"].iter().fold(builder, |b, suffix| buckets(b, suffix, &TOKENS));
+        let builder = buckets(builder, "gen_ai_invoke_agent_duration_seconds", &AGENT_SECONDS);
+        let builder = buckets(builder, "gen_ai_invoke_workflow_duration_seconds", &WORKFLOW_SECONDS);
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         Metrics(Arc::new(Registry { recorder, handle, described: Mutex::default(), collect: Mutex::default(), money: Mutex::default() }))

@@ -201,6 +201,42 @@ fn every_recorded_call_is_counted_once_and_says_what_the_provider_said() {
 }
 
 #[test]
+fn the_table_of_differences_is_whole_and_true() {
+    let notes = replay();
+    let text = std::fs::read_to_string(corpus::folder().join("expected.jsonl")).expect("the key is there");
+    let (mut differ, mut judged) = (Vec::new(), 0);
+    for line in text.lines() {
+        let row: Value = serde_json::from_str(line).expect("a line of JSON");
+        let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        let carried = row["usage_keys_on_span"].as_array().is_some_and(|keys| !keys.is_empty());
+        if row["role"] == "aggregate" || !carried || !row["usage"].is_object() {
+            continue;
+        }
+        judged += 1;
+        let usage = notes.calls.get(&(word("trace_id"), word("span_id"))).and_then(|seen| seen.usage).unwrap_or_default();
+        for (name, read) in [
+            ("input_total", usage.input_total()),
+            ("output", usage.output),
+            ("cache_read", usage.cache_read),
+            ("cache_write", usage.cache_write()),
+            ("cache_write_1h", usage.cache_write_1h),
+            ("reasoning", usage.reasoning.unwrap_or(0)),
+        ] {
+            let said = row["usage"][name].as_u64().unwrap_or(0);
+            if read != said {
+                differ.push(format!("| {} | {} | {name} {read} | {said} |", word("instrumentation"), word("scenario")));
+            }
+        }
+    }
+    let table = std::fs::read_to_string(corpus::folder().join("DIFFERENCES.md")).expect("the table is there");
+    let named: Vec<&str> = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| instrumentation")).collect();
+    let untold: Vec<_> = differ.iter().filter(|row| !named.iter().any(|line| line.starts_with(row.as_str()))).collect();
+    let gone: Vec<_> = named.iter().filter(|line| !differ.iter().any(|row| line.starts_with(row.as_str()))).collect();
+    assert!(untold.is_empty() && gone.is_empty(), "not in the table: {untold:#?}; no longer so: {gone:#?}");
+    assert!(judged == 533 && named.len() * 20 < judged, "{} of {judged}", named.len());
+}
+
+#[test]
 fn what_leaves_is_what_came_and_documented_attributes_behind_it() {
     for requests in requests().into_values() {
         let telemetry = Telemetry::new(1 << 30);

@@ -30,6 +30,10 @@ const QUOTA: Group = &[
     &["not enough credits"],
     &["insufficient funds"],
     &["requires more credits"],
+    &["calls / month"],
+    &["monthly limit"],
+    &["monthly quota"],
+    &["monthly usage limit"],
 ];
 
 const CONTEXT: Group = &[
@@ -57,6 +61,8 @@ const CONTEXT: Group = &[
     &["input tokens exceeded"],
     &["prompt too long"],
     &["reduce the length of the"],
+    &["`inputs` must have less than"],
+    &["range of input length should be"],
 ];
 
 /// A field that is too long; only the prompt's own fields are the context.
@@ -78,6 +84,8 @@ const POLICY: Group = &[
     &["blocked due to", "safety"],
     &["violates our usage polic"],
     &["triggered content filter"],
+    &["inappropriate content"],
+    &["nsfw content"],
     &["prohibited_content"],
     &["guardrail", "interven"],
     &["moderation"],
@@ -157,12 +165,14 @@ const NETWORK: Group = &[
     &["network error"],
     &["network is unreachable"],
     &["premature close"],
+    &["other side closed"],
     &["certificate verify failed"],
     &["tls", "handshake"],
 ];
 
 const KEY: Group = &[
     &["invalid api key"],
+    &["invalid api-key"],
     &["incorrect api key"],
     &["api key not valid"],
     &["invalid x-api-key"],
@@ -187,6 +197,9 @@ const MIXED: &[(Group, Reason)] = &[
         &[
             &["does not exist", "model"],
             &["model not found"],
+            &["model \"", "not found"],
+            &["model '", "not found"],
+            &["model `", "not found"],
             &["unknown model"],
             &["not supported model"],
             &["no such model"],
@@ -212,6 +225,7 @@ const MIXED: &[(Group, Reason)] = &[
             &["missing required parameter"],
             &["unsupported parameter"],
             &["extra inputs are not permitted"],
+            &["validation error for"],
         ],
         Reason::InvalidRequest,
     ),

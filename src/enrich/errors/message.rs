@@ -117,7 +117,7 @@ fn prefixes(said: &str, names: &mut Vec<String>) -> usize {
     let mut at = 0;
     for _ in 0..6 {
         let rest = said.get(at..).unwrap_or("");
-        let blank = rest.len() - rest.trim_start_matches(['"', '\'', '[', ' ', '-', '\n']).len();
+        let blank = rest.len() - rest.trim_start_matches(['"', '\'', '[', '<', ' ', '-', '\n']).len();
         at += blank;
         let name = dotted_at(said, at);
         let end = at + name.len();
@@ -197,6 +197,10 @@ fn status(lower: &str, start: usize) -> Option<u16> {
         let number = lower.get(at..end).filter(|n| n.len() == 3 && alone).and_then(|n| n.parse().ok()).and_then(failed_status);
         if let (Some(number), Some(before), Some(after)) = (number, lower.get(..at), lower.get(end..)) {
             let leads = at == start && (after.is_empty() || after.starts_with([' ', ':', '\n', '.', '{']));
+            // `[429] …`, `<400> …`: a number in brackets before a message.
+            let bracketed =
+                at == start && at == 1 && (before == "[" && after.starts_with("] ") || before == "<" && after.starts_with("> "));
+            let leads = leads && !matches!(before, "[" | "<") || bracketed;
             let ends = before.ends_with('(') && after.trim() == ")";
             if !counts_things(after) && (leads || ends || introduced(before) || explained(number, after)) {
                 return Some(number);
@@ -248,7 +252,7 @@ fn explained(status: u16, after: &str) -> bool {
         _ => &[],
     };
     let family = if status < 500 { "client error" } else { "server error" };
-    names.iter().chain([&family]).any(|name| after.starts_with(name))
+    names.iter().chain([&family, &"response"]).any(|name| after.starts_with(name))
 }
 
 /// Whether a number counts something: `500 tokens`.

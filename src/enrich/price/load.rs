@@ -147,9 +147,9 @@ impl Loader {
         let opened = text.and_then(|text| match foreign::read(&text, listed.format.as_deref()) {
             None => ours(&text),
             Some(Ok((file, skipped))) => Ok((file, skipped, true)),
-            Some(Err(why)) => {
-                let place = Place { file: Some(shown.clone()), ..Place::default() };
-                Err(PriceError { place, key: "prices.files".to_owned(), problem: Problem::Syntax(why) })
+            Some(Err(unread)) => {
+                let place = Place { file: Some(shown.clone()), line: unread.line, column: unread.column };
+                Err(PriceError { place, key: "prices.files".to_owned(), problem: Problem::Syntax(unread.why) })
             }
         });
         match opened {

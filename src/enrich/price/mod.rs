@@ -281,6 +281,4 @@ impl Audit for Silent {
 }
 
 #[cfg(test)]
-mod foreign_tests;
-#[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::enrich::price::error::PriceError;
 use crate::enrich::price::names::{self, How, MAX_NAME, Names};
 use crate::enrich::price::rates::{Multiplier, Price, Variant};
 use crate::enrich::price::{Call, Flags, SkipReason};
+use crate::enrich::provider;
 use ahash::RandomState;
 use dashmap::DashMap;
 use std::sync::Arc;
@@ -149,11 +150,16 @@ impl PriceTable {
         present(host).is_some_and(|host| self.directory.at_host(host).is_some())
     }
 
+    /// The provider that a span names: as the tables spell it, else as instrumentations do.
+    fn named(&self, name: &str) -> Option<usize> {
+        self.directory.on_span(name).or_else(|| self.directory.on_span(provider::known(name)?))
+    }
+
     fn work_out(&self, provider: Option<&str>, host: Option<&str>, model: &str) -> Meaning {
         let host_says = host.and_then(|host| self.directory.at_host(host));
         let (told_by, provider_found, region) = match (host_says, provider) {
             (Some((provider, region)), _) => (ToldBy::Host, Ok(provider), region),
-            (None, Some(name)) => (ToldBy::Span, self.directory.on_span(name).ok_or(SkipReason::UnknownProvider), None),
+            (None, Some(name)) => (ToldBy::Span, self.named(name).ok_or(SkipReason::UnknownProvider), None),
             (None, None) => (ToldBy::Model, self.directory.inferred(model).ok_or(SkipReason::NoProvider), None),
         };
         let candidates = match provider_found {

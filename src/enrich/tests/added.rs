@@ -79,7 +79,7 @@ fn names_and_counts_are_added_unless_switched_off() {
     assert_eq!(on["gen_ai.operation.name"], Value::StringValue("chat".into()));
     assert_eq!(on["gen_ai.usage.input_tokens"], Value::IntValue(100));
     assert_eq!(on["gen_ai.usage.cache_read.input_tokens"], Value::IntValue(40));
-    let normalize = Normalize { tokens: Fill::Off, names: Fill::Off };
+    let normalize = Normalize { tokens: Tokens::Off, names: Fill::Off, ..Normalize::default() };
     let off = added(&EnrichConfig { normalize, ..EnrichConfig::default() }, old());
     assert!(!off.keys().any(|key| key.starts_with("gen_ai.") && key != "gen_ai.usage.cost"), "{off:?}");
     // Beside counts of another vocabulary these would be a second answer.

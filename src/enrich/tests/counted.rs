@@ -35,7 +35,7 @@ fn what_cannot_be_right_is_counted_and_not_believed() {
     for line in [
         "tollgate_enrich_attribute_conflicts_total{field=\"provider\"} 1",
         "tollgate_enrich_invalid_attributes_total{field=\"gen_ai.usage.cache_read.input_tokens\"} 1",
-        "tollgate_enrich_unknown_finish_reasons_total 1",
+        "tollgate_enrich_unknown_finish_reasons_total{value=\"because\"} 1",
         "tollgate_enrich_price_table_timestamp_seconds{layer=\"bundled",
     ] {
         assert!(text.contains(line), "{line} in {text}");

@@ -126,7 +126,7 @@ fn the_owner_in_another_trace_stays_the_owner() {
 fn a_reload_does_not_change_what_came_before_it() {
     let mut stage = Stage::new(&EnrichConfig::default());
     let before = arrive(&mut stage, vec![chat(1, 0)]);
-    let normalize = Normalize { tokens: Fill::Off, names: Fill::Off };
+    let normalize = Normalize { tokens: Tokens::Off, names: Fill::Off, ..Normalize::default() };
     let config = EnrichConfig { normalize, profiles: vec![Profile::FlatC].try_into().unwrap(), ..EnrichConfig::default() };
     let plain = stage.leave(&before);
     stage.enrich.reload(&config, PriceTable::bundled());

@@ -10,7 +10,7 @@ mod ownership;
 mod random;
 
 use super::*;
-use crate::enrich::config::{Fill, Normalize, Profile};
+use crate::enrich::config::{Fill, Normalize, Profile, Tokens};
 use crate::units::Usd;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;

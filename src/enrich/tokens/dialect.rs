@@ -40,6 +40,10 @@ pub(super) fn dialect(
 }
 
 fn gen_ai(attributes: &Attributes<'_, '_>, source: &Source<'_>, provider: Option<&str>) -> Dialect {
+    // A stage before this one said so, and may have made it so.
+    if attributes.name(Key::TollgateUsageInputSemantics) == Some("inclusive") {
+        return Dialect::Semconv;
+    }
     match source.library {
         Library::OtelBotocore => return Dialect::OtelBotocore,
         Library::OtelGoogleGenai if source.release().is_some_and(|r| r < (1, 0)) => return Dialect::OtelGoogleGenaiOld,

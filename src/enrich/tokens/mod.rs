@@ -63,6 +63,16 @@ const ORDER: [Family; 9] = [
     Family::Bare,
 ];
 
+/// The attributes that count input, output and both, of every vocabulary that counts in attributes.
+pub(crate) fn flat() -> [[&'static [Key]; 3]; 6] {
+    [&VERCEL, &GEN_AI, &OPENINFERENCE, &LLM_USAGE, &FLAT_B, &BARE].map(|names| [names.input.keys, names.output.keys, names.total.keys])
+}
+
+/// The attributes that count writes to a cache in the conventions, in every spelling they had.
+pub(crate) fn cache_write_names() -> &'static [Key] {
+    GEN_AI.cache_write.keys
+}
+
 /// Which kinds of counts stand on a span, before any is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shape {

@@ -7,6 +7,7 @@ pub(crate) mod build;
 pub(crate) mod client;
 pub(crate) mod json;
 pub(crate) mod metrics;
+pub(crate) mod path;
 pub(crate) mod process;
 pub(crate) mod sink;
 pub(crate) mod stage;

@@ -1,6 +1,7 @@
 //! genai-prices: an array of providers, whose models say how they are matched and what they cost per million tokens.
 //!
-//! Its `starts_with` and `contains` are open; here they become prefixes that end at a revision, like all of ours.
+//! Its `starts_with` and `contains` are open; here they become prefixes that end at a revision, like all of ours. Rules that ask for
+//! several things at once become patterns that are bounded in the same way.
 
 use super::{Gathered, Rewritten, Shelf, decimal, object, text};
 use crate::enrich::price::format::{Conditions, Daily, Model, OneOrMany, Ordered, Price, Text, Variant};
@@ -116,14 +117,134 @@ fn matches(rule: &Value, model: &mut Model, key: &str, skipped: &mut Skipped) {
         match (kind.as_str(), value) {
             ("equals", Value::String(name)) => model.names.push(text(name.as_str())),
             ("starts_with" | "contains", Value::String(start)) => model.prefixes.push(text(start.trim_end_matches(['-', '@', ':']))),
+            ("ends_with", Value::String(end)) => model.patterns.push(text(ending(end))),
             ("regex", Value::String(pattern)) => match Names::default().add_pattern(pattern, 0) {
                 Ok(()) => model.patterns.push(text(pattern.as_str())),
                 Err(_) => skipped.push((key.to_owned(), "a pattern with look-around".to_owned())),
             },
             ("or", Value::Array(rules)) => rules.iter().for_each(|rule| matches(rule, model, key, skipped)),
-            _ => skipped.push((key.to_owned(), "a match that is no name, prefix or pattern".to_owned())),
+            ("and", Value::Array(rules)) => match all_of(rules) {
+                Some(patterns) => model.patterns.extend(patterns.into_iter().map(text)),
+                None => skipped.push((key.to_owned(), "a match of several parts that fit no pattern".to_owned())),
+            },
+            _ => skipped.push((key.to_owned(), format!("the match \"{kind}\""))),
         }
     }
+}
+
+/// A pattern of names that end so. What stands before is whole words: `mini` is not the end of `gemini`.
+fn ending(end: &str) -> String {
+    let escaped = regex::escape(end);
+    if end.starts_with(|c: char| c.is_alphanumeric()) { format!("(?:.*[^a-z0-9])?{escaped}") } else { format!(".*{escaped}") }
+}
+
+/// What may follow a name and leaves it the same model, as a pattern.
+const REVISION: &str = "(?:[-@:](?:\\d{8}|\\d{4}-\\d{2}-\\d{2}|\\d{2}-\\d{2}|\\d{2}-\\d{4}|\\d{3,4}|latest|default|preview|exp|experimental|beta|v1|v1:0|v1:0:200k))*";
+
+/// One part of a rule that asks for several.
+enum Part<'r> {
+    Start(&'r str),
+    Inside(&'r str),
+    End(&'r str),
+}
+
+/// Most parts in any order that are spelt out: four make 24 patterns.
+const MAX_INSIDE: usize = 4;
+
+/// The patterns of names for which every rule holds. Parts in the middle may come in any order; behind the last part only a revision may
+/// follow, as behind any other prefix.
+fn all_of(rules: &[Value]) -> Option<Vec<String>> {
+    let mut choices: Vec<Vec<Part<'_>>> = vec![Vec::new()];
+    for rule in rules {
+        let alternatives = parts(rule)?;
+        // Each choice so far with each alternative.
+        choices = choices
+            .iter()
+            .flat_map(|parts| alternatives.iter().map(|part| parts.iter().chain([part]).map(Part::again).collect()))
+            .collect();
+        if choices.len() > 64 {
+            return None;
+        }
+    }
+    let mut patterns = Vec::new();
+    for parts in choices {
+        let whole = |which: fn(&Part<'_>) -> bool| parts.iter().filter(|part| which(part)).map(Part::text).collect::<Vec<_>>();
+        let (starts, inside, ends) = (
+            whole(|part| matches!(part, Part::Start(_))),
+            whole(|part| matches!(part, Part::Inside(_))),
+            whole(|part| matches!(part, Part::End(_))),
+        );
+        // Of two beginnings the longer holds the shorter, or nothing holds both.
+        let (start, end) = (longest(&starts, |long, short| long.starts_with(short))?, longest(&ends, |long, short| long.ends_with(short))?);
+        if inside.len() > MAX_INSIDE {
+            return None;
+        }
+        for order in orders(&inside) {
+            let inside: Vec<String> = order.iter().map(|part| regex::escape(part)).collect();
+            let (first, gap) = if start.is_empty() { (".*".to_owned(), "") } else { (regex::escape(start), ".*") };
+            let last = if end.is_empty() { REVISION.to_owned() } else { format!(".*{}", regex::escape(end)) };
+            let middle = inside.join(".*");
+            let gap = if inside.is_empty() { "" } else { gap };
+            patterns.push(format!("{first}{gap}{middle}{last}"));
+        }
+    }
+    Some(patterns)
+}
+
+impl<'r> Part<'r> {
+    fn text(&self) -> &'r str {
+        let (Part::Start(text) | Part::Inside(text) | Part::End(text)) = self;
+        text
+    }
+
+    fn again(&self) -> Part<'r> {
+        match self {
+            Part::Start(text) => Part::Start(text),
+            Part::Inside(text) => Part::Inside(text),
+            Part::End(text) => Part::End(text),
+        }
+    }
+}
+
+/// The alternatives of one rule inside an `and`; `None` for one that is no text in a place.
+fn parts(rule: &Value) -> Option<Vec<Part<'_>>> {
+    let mut found = Vec::new();
+    for (kind, value) in object(rule)? {
+        match (kind.as_str(), value) {
+            ("starts_with", Value::String(text)) => found.push(Part::Start(text)),
+            ("contains", Value::String(text)) => found.push(Part::Inside(text)),
+            ("ends_with", Value::String(text)) => found.push(Part::End(text)),
+            ("or", Value::Array(rules)) => {
+                for rule in rules {
+                    found.extend(parts(rule)?);
+                }
+            }
+            _ => return None,
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// The longest of some texts, if it holds all others; nothing of nothing is empty.
+fn longest<'r>(texts: &[&'r str], holds: fn(&str, &str) -> bool) -> Option<&'r str> {
+    let longest = texts.iter().copied().max_by_key(|text| text.len()).unwrap_or_default();
+    texts.iter().all(|text| holds(longest, text)).then_some(longest)
+}
+
+/// Every order of some texts.
+fn orders<'r>(texts: &[&'r str]) -> Vec<Vec<&'r str>> {
+    if texts.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (at, first) in texts.iter().enumerate() {
+        let rest: Vec<&str> = texts.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, text)| *text).collect();
+        all.extend(orders(&rest).into_iter().map(|mut order| {
+            order.insert(0, first);
+            order
+        }));
+    }
+    all
 }
 
 /// A price with the time for which it holds.

@@ -18,21 +18,26 @@ pub(super) type Rewritten = (File, Vec<(String, String)>);
 /// Reads a list of a kind that is told by name or by its shape; `None` if it is none of them.
 ///
 /// # Errors
-/// What keeps it from being read at all.
-pub(super) fn read(text: &str, format: Option<&str>) -> Option<Result<Rewritten, String>> {
+/// What keeps it from being read at all, with its line and column where there is one.
+pub(super) fn read(text: &str, format: Option<&str>) -> Option<Result<Rewritten, Unread>> {
     let shape = text.trim_start().as_bytes().first();
     let named = matches!(format, Some("litellm" | "genai-prices"));
     if let Some(other) = format.filter(|format| !named && *format != "tollgate-prices/1") {
-        return Some(Err(format!("format \"{other}\" is none of tollgate-prices/1, litellm, genai-prices")));
+        return Some(Err(Unread::whole(format!("format \"{other}\" is none of tollgate-prices/1, litellm, genai-prices"))));
     }
     if !named && (format.is_some() || !matches!(shape, Some(b'[' | b'{'))) {
         return None;
     }
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
-        // A map in braces may still be YAML of ours.
-        Err(_) if !named => return None,
-        Err(e) => return Some(Err(format!("not JSON, line {}", e.line()))),
+        // A map in braces may still be YAML of ours; one with the words of another list is not.
+        Err(_) if !named && !text.contains("\"litellm_provider\"") && !text.contains("\"input_mtok\"") => return None,
+        Err(e) => {
+            // The parser's own words end in the place, which is said before them.
+            let why = e.to_string();
+            let why = why.split(" at line ").next().unwrap_or("not JSON").to_owned();
+            return Some(Err(Unread { line: e.line() as u64, column: e.column() as u64, why: format!("not JSON: {why}") }));
+        }
     };
     match (&value, format) {
         (Value::Array(providers), None | Some("genai-prices")) => Some(Ok(genai::rewrite(providers))),
@@ -40,8 +45,21 @@ pub(super) fn read(text: &str, format: Option<&str>) -> Option<Result<Rewritten,
         (Value::Object(models), None) if models.values().any(|model| model.get("litellm_provider").is_some()) => {
             Some(Ok(litellm::rewrite(models)))
         }
-        _ if named => Some(Err(format!("not a list of the format \"{}\"", format.unwrap_or_default()))),
+        _ if named => Some(Err(Unread::whole(format!("not a list of the format \"{}\"", format.unwrap_or_default())))),
         _ => None,
+    }
+}
+
+/// Why a list cannot be read at all. Line 0 is the file as a whole.
+pub(super) struct Unread {
+    pub(super) line: u64,
+    pub(super) column: u64,
+    pub(super) why: String,
+}
+
+impl Unread {
+    fn whole(why: String) -> Unread {
+        Unread { line: 0, column: 0, why }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Lists made by others, on small samples in their shapes.
 
-use super::when::parse_instant;
 use super::*;
 
 const LITELLM: &str = r#"{
@@ -122,6 +121,65 @@ fn genai_prices_are_read_with_bounded_prefixes() {
     let warnings: Vec<_> = table.warnings().iter().map(ToString::to_string).collect();
     assert!(warnings.iter().any(|w| w.contains("google/new-pro: skipped: the amount \"lunar_mtok\"")), "{warnings:?}");
     assert!(warnings.iter().any(|w| w.contains("look-around")), "{warnings:?}");
+}
+
+#[test]
+fn genai_rules_of_matching_are_bounded_whatever_they_say() {
+    const RULES: &str = r#"[{"id": "google", "models": [
+      {"id": "by-end", "match": {"ends_with": "pro-x"}, "prices": {"input_mtok": 1}},
+      {"id": "by-both", "match": {"and": [{"starts_with": "nova"}, {"contains": "lite"}]}, "prices": {"input_mtok": 2}},
+      {"id": "by-three", "match": {"and": [{"contains": "red"}, {"contains": "blue"}, {"ends_with": "-z"}]}, "prices": {"input_mtok": 3}},
+      {"id": "by-choice", "match": {"and": [{"or": [{"starts_with": "sun"}, {"starts_with": "moon"}]}, {"contains": "mini"}]}, "prices": {"input_mtok": 4}},
+      {"id": "by-regex", "match": {"regex": "star-\\d+"}, "prices": {"input_mtok": 5}},
+      {"id": "by-nothing", "prices": {"input_mtok": 6}},
+      {"id": "by-odd", "match": {"and": [{"regex": "a"}, {"contains": "b"}]}, "prices": {"input_mtok": 7}},
+      {"id": "by-new", "match": {"resembles": "x"}, "prices": {"input_mtok": 8}}]}]"#;
+    let table = load(RULES, "");
+    let price = |model| cost(&table, "google", model, &[("input", 1_000_000)], PLAIN(), NOON);
+    for (model, usd) in [
+        ("pro-x", "1"),
+        ("acme/pro-x", "1"),
+        ("great-pro-x", "1"),
+        ("nova-2-lite", "2"),
+        ("nova-2-lite-20260101", "2"),
+        ("nova-lite-latest", "2"),
+        ("red-and-blue-z", "3"),
+        ("blue-red-z", "3"),
+        ("sun-mini", "4"),
+        ("moon-2-mini-preview", "4"),
+        ("star-12", "5"),
+        ("by-nothing", "6"),
+        ("by-odd", "7"),
+        ("by-new", "8"),
+        // Near misses: the neighbours of each.
+        ("pro-x-mini", "unknown_model"),
+        ("superpro-x", "unknown_model"),
+        ("nova-2-lite-max", "unknown_model"),
+        ("supernova-lite", "unknown_model"),
+        ("red-z", "unknown_model"),
+        ("blue-red-zz", "unknown_model"),
+        ("mini-sun", "unknown_model"),
+        ("star-12-x", "unknown_model"),
+    ] {
+        assert_eq!(price(model), usd, "{model}");
+    }
+    let warnings: Vec<_> = table.warnings().iter().map(ToString::to_string).collect();
+    for said in ["google/by-odd: skipped: a match of several parts", "google/by-new: skipped: the match \"resembles\""] {
+        assert!(warnings.iter().any(|warning| warning.contains(said)), "{said}: {warnings:?}");
+    }
+}
+
+#[test]
+fn a_broken_list_of_somebody_elses_is_refused_with_its_place() {
+    let config: PricesConfig = serde_yaml::from_str("files: [list.json]").unwrap();
+    for text in [
+        "{\n  \"m\": {\"litellm_provider\": \"openai\",\n  \"input_cost_per_token\": 1e-06,,}\n}",
+        "[{\"id\": \"x\",\n\"models\": [{\"prices\": {\"input_mtok\": }}]}]",
+    ] {
+        let errors = PriceTable::load(&config, &|_| Ok(text.to_owned())).unwrap_err();
+        let line = if text.starts_with('{') { 3 } else { 2 };
+        assert!(errors[0].to_string().starts_with(&format!("list.json:{line}:")), "{}", errors[0]);
+    }
 }
 
 #[test]
