@@ -165,7 +165,7 @@ mod tests {
         let mut span = Vec::new();
         let mut append = Append::of_span(&mut span);
         attributes.iter().for_each(|(key, value)| append.str(key, value));
-        ask(&LlmFacts { kind, item: &span, ..LlmFacts::default() })
+        ask(&LlmFacts { kind, span: &span, ..LlmFacts::default() })
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::enrich::settings::Settings;
 use crate::enrich::source::{Library, Source};
 use crate::enrich::tokens::{self, Family, Tokens};
 use crate::enrich::usage::{Semantics, Usage, settle};
+use crate::otlp::head::Head;
 use crate::otlp::span::{SpanView, StatusCode};
 use crate::units::Usd;
 use std::borrow::Cow;

@@ -274,10 +274,6 @@ async fn spend<A: Answers>(
     }
 }
 
-fn error(status: StatusCode, message: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": message }))).into_response()
-}
-
 /// Refuses foreign `Host` headers and adds the headers every answer carries.
 async fn guard<A: Answers>(State(shared): State<Arc<Shared<A>>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).or_else(|| request.uri().authority().map(|a| a.as_str()));

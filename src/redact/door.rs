@@ -70,15 +70,7 @@ pub struct Redaction {
 impl Redact {
     /// A stage with these rules; none leaves every value as it is.
     pub fn new(redactor: Option<Arc<Redactor>>, budget: Budget) -> Redact {
-        Redact {
-            redactor,
-            max_content: 0,
-            supersede: None,
-            budget,
-            known: Known::default(),
-            scratch: Vec::new(),
-            early: Findings::new(),
-        }
+        Redact { redactor, max_content: 0, supersede: None, budget, known: Known::default(), scratch: Vec::new(), early: Findings::new() }
     }
 
     /// The same, cutting content of model spans to so many characters as it leaves; 0 is no limit.

@@ -69,8 +69,8 @@ pub(crate) fn flat() -> [[&'static [Key]; 3]; 6] {
 }
 
 /// The attributes that count writes to a cache in the conventions, in every spelling they had.
-pub(crate) fn cache_write_names() -> &'static [Key] {
-    GEN_AI.cache_write.keys
+pub(crate) fn cache_write_names() -> &'static Keys {
+    &GEN_AI.cache_write.set
 }
 
 /// Which kinds of counts stand on a span, before any is read.

@@ -349,11 +349,6 @@ impl Limits {
         if self.wide { &self.regions } else { &[] }
     }
 
-    /// The countries whose solid telephone numbers need no word.
-    pub(crate) fn bare_regions(&self) -> &[Region] {
-        if self.wide { &self.regions } else { &[] }
-    }
-
     fn mode(&self, kind: Kind) -> When {
         kind.index().and_then(|at| self.modes.get(at)).copied().unwrap_or(When::On)
     }
