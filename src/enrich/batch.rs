@@ -11,8 +11,13 @@ use crate::enrich::look::{Look, Looker};
 use crate::enrich::meters::Meters;
 use crate::enrich::note::Note;
 use crate::enrich::owners::{Member, Owners};
+<<<<<<< HEAD
 use crate::enrich::rewrite;
 use crate::enrich::roles::{Answers, Responses, Role, Roles, Usage, Verdict};
+=======
+use crate::enrich::responses::{Answers, Responses};
+use crate::enrich::roles::{Role, Roles, Usage, Verdict};
+>>>>>>> enrichfast
 use crate::enrich::ruling;
 use crate::enrich::settings::Settings;
 use crate::enrich::source::Source;
@@ -105,10 +110,10 @@ impl Batch {
                 _ => Source::of(head),
             };
             head_of = Some((head, source));
-            let (view, look) = self.looker.look(item, &source, with.settings, with.responses);
+            let before = looks.len();
+            let view = self.looker.look(item, &source, with.settings, with.responses, looks);
             self.facts.push(SpanFacts::of(&view));
-            self.look_of.push(look.as_ref().map_or(NONE, |_| looks.len() as u32));
-            looks.extend(look);
+            self.look_of.push(if looks.len() > before { before as u32 } else { NONE });
         }
     }
 

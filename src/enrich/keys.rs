@@ -403,7 +403,10 @@ impl Key {
         let mut slot = hash(text);
         loop {
             match SLOTS[slot & (SLOT_COUNT - 1)] {
-                0 => return family(text).or_else(|| text.ends_with(b"latency_ms").then_some(Key::LatencyAny)),
+                0 => {
+                    let latency = || (text.last() == Some(&b's') && text.ends_with(b"latency_ms")).then_some(Key::LatencyAny);
+                    return family(text).or_else(latency);
+                }
                 n => {
                     let key = KEYS[n as usize - 1];
                     if key.name().as_bytes() == text {

@@ -16,7 +16,8 @@ use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
 use crate::enrich::price::{Call, Class, Fee, Flags, Outcome, SkipReason, Usage as PriceUsage};
 use crate::enrich::provider::Memory;
-use crate::enrich::roles::{Responses, Usage as Claimed};
+use crate::enrich::responses::Responses;
+use crate::enrich::roles::Usage as Claimed;
 use crate::enrich::scan::{Attributes, Finds, Found, Table};
 use crate::enrich::sets::Keys;
 use crate::enrich::settings::Settings;
@@ -117,9 +118,31 @@ pub(crate) struct Looker {
 }
 
 impl Looker {
-    /// Walks a span. The view is of its plain fields; a look is there only where there is something to see.
+    /// Walks a span and looks at it. The view is of its plain fields; a look is added to `looks` only where there is something to see.
     #[inline]
     pub(crate) fn look<'a>(
+        &mut self,
+        item: &'a [u8],
+        source: &Source<'a>,
+        settings: &Settings,
+        responses: &Responses,
+        looks: &mut Vec<Look<'a>>,
+    ) -> SpanView<'a> {
+        self.finds.clear();
+        let (view, found) = self.finds.walk(item);
+        // Two spans out of three end here.
+        let sounds = found.of_models || view.status == StatusCode::Error || found.present.meets(&evidence::FAILURES);
+        if sounds || found.has_events() || source.library != Library::Other {
+            let attributes = self.finds.attributes(&found, item, &mut self.table);
+            if let Some(look) = see(&attributes, &view, &found, source, settings, responses, &mut self.memory) {
+                looks.push(look);
+            }
+        }
+        view
+    }
+
+    /// The same of one span, by itself.
+    pub(crate) fn look_once<'a>(
         &mut self,
         item: &'a [u8],
         source: &Source<'a>,
@@ -128,11 +151,6 @@ impl Looker {
     ) -> (SpanView<'a>, Option<Look<'a>>) {
         self.finds.clear();
         let (view, found) = self.finds.walk(item);
-        // Two spans out of three end here.
-        let sounds = found.of_models || view.status == StatusCode::Error || found.present.meets(&evidence::FAILURES);
-        if !sounds && !found.has_events() && source.library == Library::Other {
-            return (view, None);
-        }
         let attributes = self.finds.attributes(&found, item, &mut self.table);
         let look = see(&attributes, &view, &found, source, settings, responses, &mut self.memory);
         (view, look)

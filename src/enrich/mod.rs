@@ -32,7 +32,11 @@ mod note;
 mod owners;
 mod profiles;
 mod release;
+<<<<<<< HEAD
 mod rewrite;
+=======
+mod responses;
+>>>>>>> enrichfast
 mod ruling;
 mod scan;
 mod sets;
@@ -63,7 +67,8 @@ use batch::{Batch, Circumstances};
 use meters::{Meters, Names};
 use price::PriceTable;
 use release::Release;
-use roles::{Responses, Roles};
+use responses::Responses;
+use roles::Roles;
 use settings::{Generations, Settings};
 use std::sync::Arc;
 use std::time::Instant;

@@ -4,7 +4,8 @@
 //! parents, whatever order they came in. The same is done with the part of a trace that one batch brings, beside what is remembered
 //! of earlier ones, and with a whole trace as it leaves, where nothing needs to be remembered.
 
-use crate::enrich::roles::{self, Answers, Claim, Cover, Mark, Roles, Usage, Verdict};
+use crate::enrich::responses::Answers;
+use crate::enrich::roles::{self, Claim, Cover, Mark, Roles, Usage, Verdict};
 use crate::otlp::span::{SpanId, TraceId};
 
 /// No place.
@@ -214,7 +215,7 @@ impl Owners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::enrich::roles::Responses;
+    use crate::enrich::responses::Responses;
 
     fn member(span: u8, parent: u8, end: u64) -> Member {
         Member {

@@ -7,7 +7,8 @@
 use crate::enrich::look::Looker;
 use crate::enrich::note::Note;
 use crate::enrich::owners::{Member, Owners};
-use crate::enrich::roles::{Answers, Responses, Role, Roles, Verdict};
+use crate::enrich::responses::{Answers, Responses};
+use crate::enrich::roles::{Role, Roles, Verdict};
 use crate::enrich::ruling;
 use crate::enrich::settings::Generations;
 use crate::enrich::source::{Noted, Source};
@@ -48,7 +49,7 @@ impl Release {
             let (view, look) = match Note::split(item.extra()).0 {
                 Some(note) => {
                     let settings = generations.get(note.generation);
-                    let (view, look) = self.looker.look(item.body(), &source(&mut self.source, item.head()), settings, responses);
+                    let (view, look) = self.looker.look_once(item.body(), &source(&mut self.source, item.head()), settings, responses);
                     (view, look.map(|look| (note, look)))
                 }
                 None if item.signal() == Signal::Traces => (span::view(item.body()), None),
@@ -95,7 +96,7 @@ impl Release {
             return out.extend_from_slice(rest);
         }
         let settings = generations.get(note.generation);
-        let (_, look) = self.looker.look(item.body(), &source(&mut self.source, item.head()), settings, responses);
+        let (_, look) = self.looker.look_once(item.body(), &source(&mut self.source, item.head()), settings, responses);
         if let Some(look) = look {
             ruling::write(&look, &Verdict { role, ..Verdict::default() }, settings, out);
         }

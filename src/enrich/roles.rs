@@ -7,27 +7,24 @@
 //!
 //! What is remembered is bounded and expires; forgetting an owner can at worst count one wrapper twice.
 
+use crate::enrich::responses::{Answers, Hashed};
 use crate::otlp::span::{SpanId, TraceId};
 use ahash::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
 /// How long a span is remembered. A parent ends after its children, but an agent may run for most of an hour.
 const MARK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// How many spans and traces one shard remembers, at some forty bytes each.
-const MAX_MARKS: usize = 200_000;
+/// How many traces one shard remembers, at some hundred bytes each.
+const MAX_TRACES: usize = 50_000;
 
-/// How long a response id is remembered: two spans of one call end within moments, and are exported within seconds.
-const RESPONSE_LIFETIME: Duration = Duration::from_secs(300);
+/// Marks that lie with their trace. Most traces have no more calls than that, and are found at one place in memory then.
+const FEW: usize = 4;
 
-/// How many response ids are remembered, at some sixty bytes each.
-const MAX_RESPONSES: usize = 100_000;
-
-/// Response ids are spread over so many locks, so that shards seldom wait for each other.
-const LOCKS: usize = 32;
+/// How many marks of larger traces one shard remembers, at some forty bytes each.
+const MAX_MORE: usize = 100_000;
 
 /// How the usage of a span counts. Written as `tollgate.usage.role`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,133 +108,26 @@ pub(crate) struct Verdict {
     pub(crate) elsewhere: bool,
 }
 
-/// A span that owns a response, in numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Owner {
-    trace: u64,
-    span: u64,
-}
-
-/// Response ids that have an owner, shared by all shards because two spans of one call can be in different traces.
-#[derive(Debug)]
-pub struct Responses {
-    parts: [Mutex<Part>; LOCKS],
-    hasher: RandomState,
-}
-
-#[derive(Debug, Default)]
-struct Part {
-    owners: HashMap<u64, Owner, BuildHasherDefault<Hashed>>,
-    order: VecDeque<(Instant, u64)>,
-}
-
-impl Default for Responses {
-    fn default() -> Responses {
-        Responses { parts: Default::default(), hasher: RandomState::new() }
-    }
-}
-
-impl Responses {
-    /// The number of a response of a provider to a service.
-    pub(crate) fn number(&self, service: &str, provider: &str, id: &str) -> u64 {
-        self.hasher.hash_one((service, provider, id))
-    }
-
-    fn owner_of(&self, trace: TraceId, span: SpanId) -> Owner {
-        Owner { trace: self.hasher.hash_one(trace), span: self.hasher.hash_one((trace, span)) }
-    }
-
-    fn part(&self, response: u64) -> std::sync::MutexGuard<'_, Part> {
-        // The highest bits: the maps use the others.
-        let at = (response >> 59) as usize % LOCKS;
-        self.parts[at].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Where it is asked who owns a response.
-pub(crate) enum Answers<'r> {
-    /// Among all traces, at this time.
-    All(&'r Responses, Instant),
-    /// In one trace, whose hashes are those of the others.
-    Here(&'r Responses, &'r mut HashMap<u64, u64>),
-}
-
-impl Answers<'_> {
-    /// Enters a span as the owner of a response, unless another is: then whether that one is of another trace.
-    fn claim(&mut self, response: u64, trace: TraceId, span: SpanId) -> Option<bool> {
-        match self {
-            Answers::All(responses, now) => {
-                let claimant = responses.owner_of(trace, span);
-                let mut part = responses.part(response);
-                while let Some((entered, old)) = part.order.front().copied()
-                    && (part.order.len() >= MAX_RESPONSES / LOCKS || now.saturating_duration_since(entered) > RESPONSE_LIFETIME)
-                {
-                    part.owners.remove(&old);
-                    part.order.pop_front();
-                }
-                match part.owners.get(&response) {
-                    Some(owner) => (*owner != claimant).then_some(owner.trace != claimant.trace),
-                    None => {
-                        part.owners.insert(response, claimant);
-                        part.order.push_back((*now, response));
-                        None
-                    }
-                }
-            }
-            Answers::Here(responses, owners) => {
-                let claimant = responses.owner_of(trace, span).span;
-                let owner = *owners.entry(response).or_insert(claimant);
-                (owner != claimant).then_some(false)
-            }
-        }
-    }
-
-    /// Whether a response has an owner: then whether that one is of another trace.
-    fn owned(&self, response: u64, trace: TraceId) -> Option<bool> {
-        match self {
-            Answers::All(responses, _) => {
-                let owner = responses.part(response).owners.get(&response).copied();
-                owner.map(|owner| owner.trace != responses.hasher.hash_one(trace))
-            }
-            Answers::Here(_, owners) => owners.contains_key(&response).then_some(false),
-        }
-    }
-}
-
-/// Keys that are hashes already, of a seed nobody knows.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// What is remembered of the traces of one shard. Spans and traces are known by seeded hashes: that two of them agree in 64 bits does
-/// not happen.
+/// What is remembered of the traces of one shard. Traces are known by seeded hashes: that two of them agree in 64 bits does not happen.
 #[derive(Debug, Default)]
 pub(crate) struct Roles {
-    marks: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
+    traces: HashMap<u64, Marks, BuildHasherDefault<Hashed>>,
     order: VecDeque<(u32, u64)>,
+    /// Marks that have no room with their trace, by trace and span.
+    more: HashMap<u64, Mark, BuildHasherDefault<Hashed>>,
+    order_of_more: VecDeque<(u32, u64)>,
     hasher: RandomState,
     /// When time began, and the seconds since.
     began: Option<Instant>,
     seconds: u32,
 }
 
+/// The marks of one trace.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    mark: Mark,
-    entered: u32,
+struct Marks {
+    few: [(Option<SpanId>, Mark); FEW],
+    has_more: bool,
+    touched: u32,
 }
 
 /// What is known of a span from others.
@@ -267,41 +157,56 @@ impl Mark {
 impl Roles {
     /// Whether nothing is remembered: then spans without usage need no claim.
     pub(crate) fn is_empty(&self) -> bool {
-        self.marks.is_empty()
+        self.traces.is_empty()
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.marks.clear();
+        self.traces.clear();
         self.order.clear();
+        self.more.clear();
+        self.order_of_more.clear();
     }
 
     /// Forgets what is too old, and goes on at `now`.
     pub(crate) fn expire(&mut self, now: Instant) {
         let began = *self.began.get_or_insert(now);
         self.seconds = u32::try_from(now.saturating_duration_since(began).as_secs()).unwrap_or(u32::MAX);
-        while let Some(&(entered, key)) = self.order.front()
-            && (self.order.len() > MAX_MARKS || u64::from(self.seconds.saturating_sub(entered)) > MARK_LIFETIME.as_secs())
+        let seconds = self.seconds;
+        let old = |entered: u32| u64::from(seconds.saturating_sub(entered)) > MARK_LIFETIME.as_secs();
+        while let Some(&(entered, trace)) = self.order.front()
+            && (self.order.len() > MAX_TRACES || old(entered))
         {
             self.order.pop_front();
-            match self.marks.get(&key) {
-                // It was touched since: its time counts from then.
-                Some(entry) if entry.entered > entered => self.order.push_back((entry.entered, key)),
+            match self.traces.get(&trace) {
+                // It went on since: its time counts from then.
+                Some(marks) if marks.touched > entered => self.order.push_back((marks.touched, trace)),
                 _ => {
-                    self.marks.remove(&key);
+                    self.traces.remove(&trace);
                 }
             }
+        }
+        while let Some(&(entered, span)) = self.order_of_more.front()
+            && (self.order_of_more.len() > MAX_MORE || old(entered))
+        {
+            self.order_of_more.pop_front();
+            self.more.remove(&span);
         }
     }
 
     /// Whether anything is remembered of a trace.
     pub(crate) fn knows(&self, trace: TraceId) -> bool {
-        !self.is_empty() && self.marks.contains_key(&self.hasher.hash_one(trace))
+        !self.is_empty() && self.traces.contains_key(&self.hasher.hash_one(trace))
     }
 
     /// What is remembered of a span.
     pub(crate) fn recall(&self, trace: TraceId, span: SpanId) -> Mark {
-        self.marks.get(&self.hasher.hash_one((trace, span))).map(|entry| entry.mark).unwrap_or_default()
+        let Some(marks) = self.traces.get(&self.hasher.hash_one(trace)) else { return Mark::default() };
+        match marks.few.iter().find(|(id, _)| *id == Some(span)) {
+            Some((_, mark)) => *mark,
+            None if marks.has_more => self.more.get(&self.hasher.hash_one((trace, span))).copied().unwrap_or_default(),
+            None => Mark::default(),
+        }
     }
 
     /// Adds to what is remembered of a span.
@@ -309,18 +214,24 @@ impl Roles {
         if mark == Mark::default() {
             return;
         }
-        self.enter(self.hasher.hash_one((trace, span)), mark);
-        self.enter(self.hasher.hash_one(trace), Mark::default());
-    }
-
-    fn enter(&mut self, key: u64, mark: Mark) {
-        let Roles { marks, order, seconds, .. } = self;
-        let entry = marks.entry(key).or_insert_with(|| {
+        let Roles { traces, order, more, order_of_more, hasher, seconds, .. } = self;
+        let key = hasher.hash_one(trace);
+        let marks = traces.entry(key).or_insert_with(|| {
             order.push_back((*seconds, key));
-            Entry::default()
+            Marks::default()
         });
-        entry.mark = entry.mark.and(mark);
-        entry.entered = *seconds;
+        marks.touched = *seconds;
+        if let Some((id, known)) = marks.few.iter_mut().find(|(id, _)| id.is_none_or(|id| id == span)) {
+            (*id, *known) = (Some(span), known.and(mark));
+            return;
+        }
+        marks.has_more = true;
+        let key = hasher.hash_one((trace, span));
+        let known = more.entry(key).or_insert_with(|| {
+            order_of_more.push_back((*seconds, key));
+            Mark::default()
+        });
+        *known = known.and(mark);
     }
 }
 
@@ -391,6 +302,7 @@ fn own(claim: &Claim, mark: Mark, parent_owns: bool, answers: &mut Answers<'_>) 
 mod tests {
     use super::*;
     use crate::enrich::owners::{Member, Owners};
+    use crate::enrich::responses::{RESPONSE_LIFETIME, Responses};
 
     struct Trace {
         roles: Roles,
@@ -513,21 +425,25 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_expires() {
         let mut roles = Roles::default();
-        let (responses, now) = (Responses::default(), Instant::now());
-        let trace = TraceId::new(&[1; 16]).unwrap();
-        let mut answers = Answers::All(&responses, now);
+        let now = Instant::now();
         roles.expire(now);
-        for n in 1..=(MAX_MARKS as u64 + 50) {
-            let span = SpanId::new(&n.to_be_bytes()).unwrap();
-            roles.remember(trace, span, Mark { owned: true, ..Mark::default() });
+        let owned = Mark { owned: true, ..Mark::default() };
+        let span = |n: u64| SpanId::new(&n.to_be_bytes()).unwrap();
+        let trace = |n: u64| TraceId::new(&u128::from(n).to_be_bytes()).unwrap();
+        for n in 1..=(MAX_TRACES as u64 + 50) {
+            roles.remember(trace(n), span(n), owned);
             roles.expire(now);
-            answers.claim(n.wrapping_mul(0x9E37_79B9_7F4A_7C15), trace, span);
         }
-        assert!(roles.marks.len() <= MAX_MARKS && roles.order.len() == roles.marks.len());
-        let remembered: usize = responses.parts.iter().map(|part| part.lock().unwrap().owners.len()).sum();
-        assert!(remembered <= MAX_RESPONSES);
+        for n in 1..=(MAX_MORE as u64 + 50) {
+            roles.remember(trace(1 << 40), span(n), owned);
+            roles.expire(now);
+        }
+        assert!(roles.traces.len() <= MAX_TRACES && roles.order.len() == roles.traces.len());
+        assert!(roles.more.len() <= MAX_MORE && roles.order_of_more.len() == roles.more.len());
+        assert_eq!((roles.recall(trace(1 << 40), span(1)), roles.recall(trace(1 << 40), span(MAX_MORE as u64))), (owned, owned));
+        assert_eq!(roles.recall(trace(1 << 40), span(1 << 50)), Mark::default());
         roles.expire(now + MARK_LIFETIME * 2);
-        assert!(roles.is_empty());
+        assert!(roles.is_empty() && roles.more.is_empty());
     }
 
     #[test]
@@ -538,6 +454,8 @@ mod tests {
         trace.role(4, 3, Usage::Call);
         trace.now += MARK_LIFETIME / 2;
         assert_eq!(trace.role(3, 0, Usage::Call), Some(Role::Duplicate));
+        assert_eq!(trace.role(1, 0, Usage::Call), Some(Role::Duplicate));
+        trace.now += MARK_LIFETIME * 2;
         assert_eq!(trace.role(1, 0, Usage::Call), Some(Role::Owner), "too long ago");
     }
 }

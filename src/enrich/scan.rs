@@ -182,7 +182,7 @@ impl<'a> Attributes<'_, 'a> {
         if !self.has(key) {
             return Any::None;
         }
-        self.entries.get(usize::from(self.table.entry[key as usize])).map_or(Any::None, |e| Any::read(self.slice(e.at, e.len)))
+        self.entries.get(usize::from(self.table.entry[key as usize])).map_or(Any::None, |e| value(self.slice(e.at, e.len)))
     }
 
     /// The values of a family of keys, in the order they stand.
@@ -197,8 +197,20 @@ impl<'a> Attributes<'_, 'a> {
     }
 
     /// The first of these keys that holds a name, and which it is.
+    #[inline]
     pub(crate) fn first_name(&self, list: &List) -> Option<(Key, &'a str)> {
-        self.present(list).find_map(|key| self.name(key).map(|name| (key, name)))
+        if self.has_any(&list.set) { self.find_name(list.keys) } else { None }
+    }
+
+    fn find_name(&self, keys: &[Key]) -> Option<(Key, &'a str)> {
+        for &key in keys {
+            if self.has(key)
+                && let Some(name) = self.name(key)
+            {
+                return Some((key, name));
+            }
+        }
+        None
     }
 
     /// A text as it stands, if it is not empty.
@@ -234,8 +246,20 @@ impl<'a> Attributes<'_, 'a> {
     }
 
     /// The count of the first of these keys that holds one.
+    #[inline]
     pub(crate) fn first_count(&self, list: &List) -> Option<u64> {
-        self.present(list).find_map(|key| self.count(key))
+        if self.has_any(&list.set) { self.find_count(list.keys) } else { None }
+    }
+
+    fn find_count(&self, keys: &[Key]) -> Option<u64> {
+        for &key in keys {
+            if self.has(key)
+                && let Some(count) = self.count(key)
+            {
+                return Some(count);
+            }
+        }
+        None
     }
 
     /// Those of these keys that stand on the span. Mostly none does, so that is asked before anything else.
@@ -277,8 +301,28 @@ impl<'a> Attributes<'_, 'a> {
     }
 }
 
+/// Decodes a value one level. A short text alone, as nearly every value is, needs no walk.
+#[inline]
+fn value(encoded: &[u8]) -> Any<'_> {
+    match encoded {
+        [0x0a, length @ 0..0x80, text @ ..] if text.len() == usize::from(*length) => {
+            std::str::from_utf8(text).map_or(Any::Bytes(text), Any::Str)
+        }
+        _ => Any::read(encoded),
+    }
+}
+
 /// A name without blanks and JSON quotes around it (MLflow writes `"\"gpt-4o\""`); `None` for nothing and for `null`.
+#[inline]
 pub(crate) fn plain(text: &str) -> Option<&str> {
+    match text.as_bytes() {
+        // As nearly every name is: nothing to take off.
+        [first, .., last] if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() && text != "null" => Some(text),
+        _ => peeled(text),
+    }
+}
+
+fn peeled(text: &str) -> Option<&str> {
     let text = text.trim();
     let text = if text.starts_with(['"', '\\']) { text.trim_matches(['"', '\\', ' ']) } else { text };
     (!text.is_empty() && text != "null").then_some(text)

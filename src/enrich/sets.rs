@@ -52,14 +52,25 @@ impl Keys {
     /// Whether both sets have a key.
     #[inline]
     pub(crate) fn meets(&self, other: &Keys) -> bool {
-        self.0.iter().zip(&other.0).fold(0, |met, (one, other)| met | one & other) != 0
+        let (mut met, mut i) = (0, 0);
+        while i < WORDS {
+            met |= self.0[i] & other.0[i];
+            i += 1;
+        }
+        met != 0
+    }
+
+    /// Whether no key is in it.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.meets(self)
     }
 
     /// The keys in it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Key> + use<> {
         let keys = *self;
-        let any = keys.0.iter().any(|word| *word != 0);
-        Key::all().iter().copied().filter(move |key| any && keys.has(*key))
+        let all = if keys.is_empty() { &[] } else { Key::all() };
+        all.iter().copied().filter(move |key| keys.has(*key))
     }
 }
 

@@ -228,3 +228,85 @@ fn writing(plan: &Plan) -> Writing {
         false => Writing::AsItLeaves,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use prost::Message;
+    use std::time::Duration;
+
+    fn path(policy: &str, redaction: &str, now: Instant) -> Path {
+        let text =
+            format!("exporters: {{debug: {{}}}}\nprocessors:\n  redaction: {redaction}\n  tail_sampling: {{policies: [{policy}]}}\n");
+        let file = crate::config::load_text("test", &text).unwrap_or_else(|problems| panic!("{problems}"));
+        let plan = Plan::compile(&file.processors, std::path::Path::new("")).unwrap();
+        let telemetry = Telemetry::new(1 << 30);
+        let common = Common { telemetry, enrich: Shared::default(), labels: LabelRules::default(), paths: 1 };
+        Path::new(&plan, &common, now)
+    }
+
+    fn span(trace: u8, attributes: &[(&str, Value)]) -> Span {
+        let pair = |(key, value): &(&str, Value)| KeyValue {
+            key: (*key).into(),
+            value: Some(AnyValue { value: Some(value.clone()) }),
+            ..KeyValue::default()
+        };
+        Span {
+            trace_id: vec![trace; 16],
+            span_id: vec![trace; 8],
+            start_time_unix_nano: 1_794_475_800_000_000_000,
+            end_time_unix_nano: 1_794_475_801_000_000_000,
+            attributes: attributes.iter().map(pair).collect(),
+            ..Span::default()
+        }
+    }
+
+    /// What leaves of a trace with a call and one without.
+    fn leaves(policy: &str, redaction: &str) -> Vec<Span> {
+        let mut now = Instant::now();
+        let mut path = path(policy, redaction, now);
+        let call = span(
+            1,
+            &[
+                ("gen_ai.operation.name", Value::StringValue("chat".into())),
+                ("gen_ai.request.model", Value::StringValue("claude-haiku-4-5".into())),
+                ("gen_ai.usage.input_tokens", Value::IntValue(1840)),
+                ("gen_ai.usage.output_tokens", Value::IntValue(362)),
+            ],
+        );
+        let spans = vec![call, span(2, &[("http.route", Value::StringValue("/".into()))])];
+        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+        let request = ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] };
+        let opened = crate::receive::open(Signal::Traces, request.encode_to_vec().into(), None, now).unwrap();
+        let mut steps = vec![path.process(opened.whole(), now, &mut ())];
+        now += Duration::from_secs(120);
+        steps.push(path.tick(now));
+        let batches = steps.iter().flat_map(|step| &step.batches);
+        batches.flat_map(|batch| batch.items().map(|item| Span::decode(item.body).unwrap()).collect::<Vec<_>>()).collect()
+    }
+
+    fn has(span: &Span, key: &str) -> usize {
+        span.attributes.iter().filter(|attribute| attribute.key == key).count()
+    }
+
+    #[test]
+    fn a_policy_that_reads_what_enrichment_adds_finds_it() {
+        let policy = "{name: owners, type: string_attribute, string_attribute: {key: tollgate.usage.role, values: [owner]}}";
+        let kept = leaves(policy, "{enabled: false}");
+        assert_eq!(kept.iter().map(|span| span.trace_id[0]).collect::<Vec<_>>(), [1]);
+        assert_eq!((has(&kept[0], "tollgate.usage.role"), has(&kept[0], "tollgate.cost.total_usd")), (1, 1));
+    }
+
+    #[test]
+    fn attributes_stand_on_what_leaves_whenever_they_were_written() {
+        let all = "{name: all, type: always_sample}";
+        for redaction in ["{enabled: false}", "{enabled: true}", "{enabled: true, position: before_sampling}"] {
+            let kept = leaves(all, redaction);
+            let roles: Vec<_> = kept.iter().map(|span| (span.trace_id[0], has(span, "tollgate.usage.role"))).collect();
+            assert_eq!(roles, [(1, 1), (2, 0)], "{redaction}");
+        }
+    }
+}
