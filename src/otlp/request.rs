@@ -22,6 +22,14 @@ const ITEM_COST: usize = 48;
 /// What a head takes beside its bytes.
 const HEAD_COST: usize = 256;
 
+/// A request is mostly gone when what is left of it is less than one part in so many: half of it. Copying more than that frees less
+/// than it moves.
+const MOSTLY: u64 = 2;
+
+/// Where items differ much in size their average says little: one that pins more than so many times what all of them would take, if
+/// they were as large as it is, is copied whatever the average says.
+const FAR_TOO_MUCH: u64 = 8;
+
 /// Where an item stands in its request.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -35,6 +43,8 @@ pub struct Place {
 pub struct Request {
     signal: Signal,
     bytes: Bytes,
+    /// What the buffer takes in memory, spare room included.
+    capacity: u64,
     heads: Vec<Head>,
     _charge: Option<Charge>,
 }
@@ -80,10 +90,11 @@ impl Request {
                 Ok(())
             })
         })?;
+        let capacity = charge.as_ref().map_or(0, Charge::bytes).max(bytes.len()) as u64;
         if let Some(charge) = &mut charge {
             charge.resize(charge.bytes() + places.len() * ITEM_COST + heads.len() * HEAD_COST);
         }
-        Ok((Request { signal, bytes, heads, _charge: charge }, places))
+        Ok((Request { signal, bytes, capacity, heads, _charge: charge }, places))
     }
 
     /// What it carries.
@@ -204,14 +215,17 @@ impl Draft {
     ) -> Appended<T> {
         extra.clear();
         let mut results = Vec::with_capacity(self.places.len());
+        let mut size = 0;
         for &place in &self.places {
+            size += u64::from(place.len);
             let start = extra.len();
             let result = stage(&self.request.heads[place.head as usize], self.request.item(place), extra);
             results.push((place, start as u32, (extra.len() - start) as u32, result));
         }
         let extra: Box<[u8]> = extra.as_slice().into();
         let _charge = budget.filter(|_| !extra.is_empty()).map(|b| b.charge(extra.len()));
-        Appended { part: Arc::new(Part { request: self.request, extra, _charge }), results }
+        let (items, size) = (results.len() as u64, size + extra.len() as u64);
+        Appended { part: Arc::new(Part { request: self.request, items, size, extra, _charge }), results }
     }
 }
 
@@ -274,6 +288,9 @@ impl<T> ExactSizeIterator for IntoItems<T> {}
 #[derive(Debug)]
 struct Part {
     request: Arc<Request>,
+    /// How many items it was made of, and their size in all.
+    items: u64,
+    size: u64,
     extra: Box<[u8]>,
     _charge: Option<Charge>,
 }
@@ -320,9 +337,22 @@ impl Item {
         self.place.len as usize + self.extra_len as usize
     }
 
-    /// The same items in a buffer of their own, so that the requests they came in can go.
+    /// Whether its request is held in memory mostly for what is gone: then [`Item::detach`] frees more than it copies.
     ///
-    /// For what is kept past the usual wait: a few spans must not pin the whole of what they arrived with.
+    /// An estimate from how many of its neighbours are left, which costs two loads. Where no item of a request is a stray, they
+    /// take at least half of it; an eighth, where their sizes differ much.
+    pub fn is_stray(&self) -> bool {
+        let part = &*self.part;
+        // The parts of a request are in other hands, which let go on their own: each answers for an equal share of what all pin.
+        let share = part.request.capacity / Arc::strong_count(&part.request) as u64 + part.extra.len() as u64;
+        let left = Arc::strong_count(&self.part) as u64;
+        let average = part.size / part.items.max(1);
+        let below = |size: u64, times: u64| size.saturating_mul(left).saturating_mul(times) < share;
+        below(average, MOSTLY) || below(self.size() as u64, FAR_TOO_MUCH)
+    }
+
+    /// The same items in a buffer of their own, so that the requests they came in can go: a few spans that wait long must not pin
+    /// the whole of what they arrived with.
     pub fn detach(items: &[Item], budget: Option<&Budget>) -> Vec<Item> {
         let Some(first) = items.first() else { return Vec::new() };
         let mut packed = Packer::with_capacity(first.signal(), items.len(), items.iter().map(Item::size).sum(), budget);
@@ -369,14 +399,17 @@ impl Packer {
 
     /// The items, in the order they were added.
     pub fn finish(self) -> Vec<Item> {
-        let size = self.bytes.capacity() + self.extra.capacity() + self.places.len() * size_of::<Item>();
+        let memory = self.bytes.capacity() + self.extra.capacity() + self.places.len() * size_of::<Item>();
+        let items = self.places.len() as u64;
         let request = Request {
             signal: self.signal,
+            capacity: self.bytes.capacity() as u64,
             bytes: self.bytes.into(),
             heads: self.heads.into_list(),
-            _charge: self.budget.map(|b| b.charge(size)),
+            _charge: self.budget.map(|b| b.charge(memory)),
         };
-        let part = Arc::new(Part { request: Arc::new(request), extra: self.extra.into(), _charge: None });
+        let size = self.places.iter().map(|(place, ..)| u64::from(place.len)).sum::<u64>() + self.extra.len() as u64;
+        let part = Arc::new(Part { request: Arc::new(request), items, size, extra: self.extra.into(), _charge: None });
         self.places.into_iter().map(|(place, extra_at, extra_len)| Item { part: Arc::clone(&part), place, extra_at, extra_len }).collect()
     }
 }

@@ -92,6 +92,11 @@ impl<S> Arena<S> {
         Ok(at)
     }
 
+    /// What is at a place.
+    pub(super) fn get(&self, at: u32) -> Option<&Node<S>> {
+        self.nodes.get(at as usize)
+    }
+
     /// The items of a list with their places.
     pub(super) fn iter(&self, list: List) -> impl Iterator<Item = (u32, &Node<S>)> + Clone {
         let mut at = list.first;
@@ -121,19 +126,14 @@ impl<S> Arena<S> {
         }
     }
 
-    /// Puts other items in the place of those of a list, in the same order.
-    pub(super) fn exchange(&mut self, list: List, with: impl FnOnce(Vec<S>) -> Vec<S>) {
-        let mut items = Vec::with_capacity(list.len as usize);
-        self.each(list, |item| items.extend(item.take()));
-        let mut items = with(items).into_iter();
-        self.each(list, |item| *item = items.next());
-    }
-
-    fn each(&mut self, list: List, mut f: impl FnMut(&mut Option<S>)) {
-        let mut at = list.first;
-        while let Some(node) = self.nodes.get_mut(at as usize) {
-            f(&mut node.item);
-            at = node.next;
+    /// Puts other items in these places, in the same order; as many as it is given back.
+    pub(super) fn exchange(&mut self, places: &[u32], with: impl FnOnce(Vec<S>) -> Vec<S>) {
+        let take = |&at: &u32| self.nodes.get_mut(at as usize).and_then(|node| node.item.take());
+        let items = with(places.iter().filter_map(take).collect());
+        for (&at, item) in places.iter().zip(items) {
+            if let Some(node) = self.nodes.get_mut(at as usize) {
+                node.item = Some(item);
+            }
         }
     }
 }
@@ -163,7 +163,8 @@ mod tests {
             arena.push(&mut b, n, 0, 0, Mark::default()).unwrap();
         }
         assert_eq!(arena.nodes.len(), 6);
-        arena.exchange(b, |items| items.into_iter().map(|n| n * 10).collect());
-        assert_eq!(arena.iter(b).filter_map(|(_, node)| node.item().copied()).collect::<Vec<_>>(), [10, 30, 50, 100, 110, 120]);
+        let places: Vec<u32> = arena.iter(b).map(|(at, _)| at).take(3).collect();
+        arena.exchange(&places, |items| items.into_iter().map(|n| n * 10).collect());
+        assert_eq!(arena.iter(b).filter_map(|(_, node)| node.item().copied()).collect::<Vec<_>>(), [10, 30, 50, 10, 11, 12]);
     }
 }

@@ -120,10 +120,8 @@ impl<S: Held> Sampler<S> {
 
     /// Ends the record of a trace that was kept early.
     pub(super) fn close(&mut self, key: Key) {
-        let Some(mut trace) = self.traces.remove(key) else { return };
-        self.index.remove(&trace.id);
+        let Some(mut trace) = self.remove(key) else { return };
         self.open -= 1;
-        trace.settle(&mut self.spare);
         if let Some(standing) = trace.standing.take() {
             self.remember_kept(&trace, &standing);
         }
@@ -182,10 +180,8 @@ impl<S: Held> Sampler<S> {
     fn keep(&mut self, key: Key, verdict: Verdict, standing: Standing, trigger: Trigger, out: &mut Outcome<S>) {
         debug_assert_eq!(verdict.decision, Decision::Keep);
         let standing = self.release(key, standing, trigger, false, out);
-        let Some(mut trace) = self.traces.remove(key) else { return };
-        self.index.remove(&trace.id);
+        let Some(trace) = self.remove(key) else { return };
         self.pending -= 1;
-        trace.settle(&mut self.spare);
         if let Some(standing) = standing {
             self.remember_kept(&trace, &standing);
         }
@@ -246,11 +242,9 @@ impl<S: Held> Sampler<S> {
     /// Lets a pending trace go without a decision: it has only log records, of which nothing is known that speaks against them, or
     /// sampling was switched off.
     pub(super) fn let_go(&mut self, key: Key, out: &mut Outcome<S>) {
-        let Some(mut trace) = self.traces.remove(key) else { return };
-        self.index.remove(&trace.id);
+        let Some(mut trace) = self.remove(key) else { return };
         self.pending -= 1;
         self.pending_bytes -= trace.bytes;
-        trace.settle(&mut self.spare);
         let (mut spans, mut logs) = (Vec::new(), Vec::new());
         self.items.drain(&mut trace.items, |_, mark, item| if mark.log() { logs.push(item) } else { spans.push(item) });
         for items in [spans, logs] {
@@ -274,13 +268,12 @@ impl<S: Held> Sampler<S> {
         trace.settle(&mut self.spare);
         trace.state = State::Held;
         (trace.root_due, trace.complete_due) = (NEVER, NEVER);
+        trace.last = now;
         if !holds {
             return self.leave_hold(key, out);
         }
         trace.timeout = self.due.after(now, window, key);
-        let budget = self.budget.as_ref();
-        // What stays past the usual wait must not pin the requests it came in.
-        self.items.exchange(trace.items, |items| S::detach(items, budget));
+        self.looks.begin(now, key);
         self.holds.push_back(key);
         self.bound_hold(out);
     }
@@ -288,9 +281,7 @@ impl<S: Held> Sampler<S> {
     /// A dropped trace goes for good.
     pub(super) fn leave_hold(&mut self, key: Key, out: &mut Outcome<S>) {
         self.leave_hold_books(key);
-        let Some(mut trace) = self.traces.remove(key) else { return };
-        self.index.remove(&trace.id);
-        trace.settle(&mut self.spare);
+        let Some(mut trace) = self.remove(key) else { return };
         self.hold_bytes -= trace.bytes;
         self.items.drain(&mut trace.items, |_, mark, _| match mark.log() {
             true => out.dropped_logs += 1,

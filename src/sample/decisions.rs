@@ -5,10 +5,8 @@
 
 use crate::otlp::span::TraceId;
 use crate::sample::outcome::{Decided, Decision, Reason, Trigger};
-use ahash::RandomState;
-use dashmap::DashMap;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::sample::remembered::{Recall, Remembered};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What is known of one decided trace.
@@ -44,18 +42,17 @@ pub struct Decisions(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    answers: DashMap<TraceId, Answer, RandomState>,
-    /// In the order they were made. A trace whose decision changed is in it twice; the earlier place is then empty.
-    order: Mutex<VecDeque<(TraceId, Instant)>>,
-    capacity: usize,
-    ttl: Duration,
+    answers: Mutex<Remembered<Answer>>,
+    /// Where its time begins: with the first decision.
+    epoch: OnceLock<Instant>,
 }
 
 impl Decisions {
-    /// Room for `capacity` decisions, each for `ttl`.
+    /// Room for `capacity` decisions, each for `ttl`. A decision that changes takes a second place.
     pub fn new(capacity: usize, ttl: Duration) -> Decisions {
-        let answers = DashMap::with_hasher(RandomState::new());
-        Decisions(Arc::new(Inner { answers, order: Mutex::default(), capacity: capacity.max(1), ttl }))
+        // An answer is still one at the very end of its time.
+        let answers = Remembered::new(capacity.max(1), milliseconds(ttl).saturating_add(1));
+        Decisions(Arc::new(Inner { answers: Mutex::new(answers), epoch: OnceLock::new() }))
     }
 
     /// Adds the decisions of one step.
@@ -63,26 +60,28 @@ impl Decisions {
         if decisions.is_empty() {
             return;
         }
-        let mut order = self.0.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = self.time(now);
+        let mut answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
         for decided in decisions {
-            self.0.answers.insert(decided.trace_id, answer(decided, now));
-            order.push_back((decided.trace_id, now));
-        }
-        let over = |at: Instant| now.saturating_duration_since(at) > self.0.ttl;
-        while let Some(&(id, at)) = order.front() {
-            if order.len() <= self.0.capacity && !over(at) {
-                break;
-            }
-            order.pop_front();
-            self.0.answers.remove_if(&id, |_, answer| answer.at <= at);
+            answers.insert(decided.trace_id, answer(decided, now), at);
         }
     }
 
     /// What was decided about a trace, if that is still known.
     pub fn find(&self, id: TraceId, now: Instant) -> Option<Answer> {
-        let answer = self.0.answers.get(&id)?;
-        (now.saturating_duration_since(answer.at) <= self.0.ttl).then(|| answer.clone())
+        match self.0.answers.lock().unwrap_or_else(PoisonError::into_inner).recall(id, self.time(now)) {
+            Recall::Known(answer, _) => Some(answer),
+            Recall::Forgotten | Recall::Unknown => None,
+        }
     }
+
+    fn time(&self, now: Instant) -> u64 {
+        milliseconds(now.saturating_duration_since(*self.0.epoch.get_or_init(|| now)))
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn answer(decided: &Decided, at: Instant) -> Answer {
@@ -148,7 +147,6 @@ mod tests {
         let id = TraceId::new(&[1; 16]).unwrap();
         assert!(decisions.find(id, now + Duration::from_secs(60)).is_some());
         assert!(decisions.find(id, now + Duration::from_secs(61)).is_none());
-        decisions.record(&[decided(2, Decision::Drop)], now + Duration::from_secs(61));
-        assert_eq!(decisions.0.answers.len(), 1);
+        assert!(decisions.find(TraceId::new(&[2; 16]).unwrap(), now).is_none());
     }
 }

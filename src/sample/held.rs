@@ -37,6 +37,11 @@ pub trait Held: Sized {
     /// Calls `visit` with every attribute: first those of the span, then of the resource, then of the scope.
     fn attributes(&self, visit: &mut dyn FnMut(Place, KeyValue<'_>));
 
+    /// Whether it pins mostly memory that nobody needs any more.
+    fn is_stray(&self) -> bool {
+        false
+    }
+
     /// The same things, as many, in the same order, without what else they pin in memory.
     fn detach(items: Vec<Self>, budget: Option<&Budget>) -> Vec<Self> {
         let _ = budget;
@@ -78,6 +83,10 @@ impl Held for Item {
         }
         self.head().resource_attributes().for_each(|pair| visit(Place::Resource, KeyValue::read(pair)));
         self.head().scope_attributes().for_each(|pair| visit(Place::Scope, KeyValue::read(pair)));
+    }
+
+    fn is_stray(&self) -> bool {
+        Item::is_stray(self)
     }
 
     fn detach(items: Vec<Item>, budget: Option<&Budget>) -> Vec<Item> {

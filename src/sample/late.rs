@@ -129,8 +129,7 @@ impl<S: Held> Sampler<S> {
     /// A span of a dropped trace whose body is here: it joins it, or brings it back.
     pub(super) fn join_hold(&mut self, key: Key, facts: &SpanFacts, mark: Mark, span: S, out: &mut Outcome<S>) {
         let Some(trace) = self.traces.get_mut(key) else { return };
-        let decided = trace.timeout.saturating_sub(crate::sample::sampler::nanos(self.policies.config.drop_hold.window));
-        out.late_ages.push(Duration::from_nanos(self.now.saturating_sub(decided)));
+        out.late_ages.push(Duration::from_nanos(self.now.saturating_sub(trace.last)));
         let first_root = mark.root() && !trace.has_root();
         out.unparseable_tracestate += u64::from(!trace.ot.add(span.context().0, first_root));
         let class = self.policies.keep_class(mark);
@@ -158,9 +157,7 @@ impl<S: Held> Sampler<S> {
         self.leave_hold_books(key);
         let standing = self.release(key, standing, Trigger::Late, true, out);
         self.dropped.remove(id);
-        let Some(mut trace) = self.traces.remove(key) else { return };
-        self.index.remove(&id);
-        trace.settle(&mut self.spare);
+        let Some(trace) = self.remove(key) else { return };
         if let Some(standing) = standing {
             self.remember_kept(&trace, &standing);
         }

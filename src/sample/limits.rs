@@ -177,10 +177,6 @@ impl<S: Held> Sampler<S> {
         trace.timeout = after(trace.began, decision_wait);
         trace.root_due = after(trace.root_since, root_wait);
         trace.complete_due = after(trace.complete_since, complete_wait);
-        for due in [trace.timeout, trace.root_due, trace.complete_due] {
-            if due != NEVER {
-                self.due.at(due, key);
-            }
-        }
+        self.due.at(trace.due().0, key);
     }
 }

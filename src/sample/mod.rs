@@ -29,6 +29,7 @@ mod policy;
 mod remembered;
 mod sampler;
 mod stamp;
+mod strays;
 mod totals;
 mod trace;
 mod watch;

@@ -47,7 +47,7 @@ pub(super) struct Remembered<E> {
     pub(super) premature: u64,
 }
 
-impl<E: Copy> Remembered<E> {
+impl<E: Clone> Remembered<E> {
     /// Room for `capacity` decisions, each valid for `ttl` milliseconds.
     pub(super) fn new(capacity: usize, ttl: u64) -> Remembered<E> {
         let seed = RandomState::new();
@@ -89,11 +89,11 @@ impl<E: Copy> Remembered<E> {
         if (self.live + 1) * 2 > self.table.len() {
             self.rebuild((self.live + 1) * 4);
         }
-        let number = self.base.wrapping_add(self.ring.len() as u32);
+        let mut number = self.base.wrapping_add(self.ring.len() as u32);
         // The number that marks a free place is never given out.
         if number == FREE {
             self.renumber();
-            return self.insert(id, entry, now);
+            number = self.ring.len() as u32;
         }
         self.ring.push_back(Record { id, at: now as u32, live: true, entry });
         self.place(id, number);
@@ -103,7 +103,7 @@ impl<E: Copy> Remembered<E> {
     /// What was decided for `id`.
     pub(super) fn recall(&self, id: TraceId, now: u64) -> Recall<E> {
         match self.find(id).and_then(|(_, number)| self.record(number)) {
-            Some(record) if self.age(record.at, now) < self.ttl => Recall::Known(record.entry, u64::from(self.age(record.at, now))),
+            Some(record) if self.age(record.at, now) < self.ttl => Recall::Known(record.entry.clone(), u64::from(self.age(record.at, now))),
             Some(_) => Recall::Forgotten,
             None => Recall::Unknown,
         }
@@ -145,7 +145,7 @@ impl<E: Copy> Remembered<E> {
     }
 
     fn pop(&mut self) {
-        let Some(&Record { id, live, .. }) = self.ring.front() else { return };
+        let Some((id, live)) = self.ring.front().map(|oldest| (oldest.id, oldest.live)) else { return };
         if live && let Some((at, _)) = self.find(id) {
             self.free(at);
             self.live -= 1;

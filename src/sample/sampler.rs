@@ -17,6 +17,7 @@ use crate::sample::outcome::{Outcome, Reason, Trigger};
 use crate::sample::policies::Policies;
 use crate::sample::remembered::{Recall, Remembered};
 use crate::sample::stamp::Stamp;
+use crate::sample::strays::Looks;
 use crate::sample::totals::Mark;
 use crate::sample::trace::{SpareLinks, State, Trace, Traces, number};
 use crate::sample::watch::Scratch;
@@ -40,6 +41,7 @@ pub struct Sampler<S> {
     pub(super) traces: Traces,
     pub(super) items: Arena<S>,
     pub(super) due: Deadlines,
+    pub(super) looks: Looks,
     /// Traces in the order they began; some are gone.
     pub(super) arrivals: VecDeque<Key>,
     /// Dropped traces that are held, in the order they were dropped; some are gone.
@@ -73,6 +75,7 @@ impl<S: Held> Sampler<S> {
             traces: Traces::default(),
             items: Arena::new(),
             due: Deadlines::default(),
+            looks: Looks::default(),
             arrivals: VecDeque::new(),
             holds: VecDeque::new(),
             pending: 0,
@@ -169,6 +172,7 @@ impl<S: Held> Sampler<S> {
         let now = self.time(now);
         self.run(now, out);
         self.now = now;
+        self.look_for_strays();
         self.kept.expire(self.millis());
         self.dropped.expire(self.millis());
         while self.arrivals.front().is_some_and(|&key| !self.waits(key)) {
@@ -181,7 +185,8 @@ impl<S: Held> Sampler<S> {
 
     /// When [`Sampler::tick`] is to be called next; perhaps for nothing.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.due.next().and_then(|due| self.epoch.checked_add(Duration::from_nanos(due)))
+        let next = self.due.next().into_iter().chain(self.looks.next()).min();
+        next.and_then(|due| self.epoch.checked_add(Duration::from_nanos(due)))
     }
 
     /// Items it holds: undecided, or dropped and not yet gone.
@@ -219,8 +224,9 @@ impl<S: Held> Sampler<S> {
         while let Some((entered, key)) = self.due.pop(until) {
             let Some(trace) = self.traces.get(key) else { continue };
             let ((due, trigger), state) = (trace.due(), trace.state);
-            // It was put off, or this entry is of a deadline that no longer applies: it has another entry, in its order.
+            // The deadline it was entered for no longer applies: it is due later.
             if due > entered {
+                self.due.at(due, key);
                 continue;
             }
             self.now = self.now.max(due);
@@ -268,6 +274,7 @@ impl<S: Held> Sampler<S> {
         if let Some(trace) = self.traces.get_mut(key) {
             trace.timeout = timeout;
         }
+        self.looks.begin(self.now, key);
         self.index.insert(id, key);
         self.arrivals.push_back(key);
         self.pending += 1;
@@ -336,16 +343,30 @@ impl<S: Held> Sampler<S> {
         trace.last = self.now;
         trace.class = stronger(trace.class, self.policies.keep_class(mark));
         let whole = trace.absorb(facts, at, &self.items, &mut self.spare);
+        let (entered, _) = trace.due();
         if mark.root() && trace.root_since == NEVER {
-            trace.root_since = self.now;
-            trace.root_due = self.due.after(self.now, root_wait, key);
+            (trace.root_since, trace.root_due) = (self.now, self.now.saturating_add(root_wait));
         }
         if whole && !trace.complete() {
-            trace.complete_since = self.now;
-            trace.complete_due = self.due.after(self.now, complete_wait, key);
+            (trace.complete_since, trace.complete_due) = (self.now, self.now.saturating_add(complete_wait));
         } else if !whole {
             (trace.complete_since, trace.complete_due) = (NEVER, NEVER);
         }
+        // A deadline that came nearer is entered; one that went away is noticed when it would have been.
+        match trace.due() {
+            (due, Trigger::Complete) if due < entered => drop(self.due.after(self.now, complete_wait, key)),
+            (due, Trigger::Root) if due < entered => drop(self.due.after(self.now, root_wait, key)),
+            _ => {}
+        }
+    }
+
+    /// Takes a trace out of every list but those that notice by themselves.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Trace> {
+        let mut trace = self.traces.remove(key)?;
+        self.index.remove(&trace.id);
+        self.due.never(key);
+        trace.settle(&mut self.spare);
+        Some(trace)
     }
 
     /// How long to wait after a root, and after the last span that was missing.

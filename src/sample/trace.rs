@@ -34,9 +34,12 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Trace {
     pub(super) id: TraceId,
+    /// Of how many traces in its place it is the one; with the place that is its key.
+    generation: u32,
     pub(super) state: State,
-    /// First span (or, without one, first log record) and last span.
+    /// First span or, without one, first log record.
     pub(super) began: Time,
+    /// Last span; when it was dropped, where it was.
     pub(super) last: Time,
     pub(super) timeout: Time,
     pub(super) root_since: Time,
@@ -48,16 +51,21 @@ pub(super) struct Trace {
     /// Place of the first root.
     pub(super) root: u32,
     roots: u32,
-    /// Start, id and place of the span that started first.
-    earliest: (u64, u64, u32),
+    /// Place of the span that started first, and its start.
+    earliest: u32,
+    earliest_start: u64,
     pub(super) bits: Bits,
     pub(super) totals: Totals,
     /// Why it must not be dropped.
     pub(super) class: Option<Reason>,
     pub(super) ot: Probabilities,
     links: Option<Box<Links>>,
+    /// The last six bits of span ids that are here, one bit each: most ids that are not here are told without a look at the spans.
+    seen: u64,
     /// A parent that is not here, while spans are few; 0 where none is known.
     waits_for: u64,
+    /// Whether every parent was here, and the one root, when the last span came; while spans are few.
+    whole: bool,
     /// Whether ids are still kept count of.
     counted: bool,
     /// It had been decided before, and forgotten.
@@ -66,14 +74,18 @@ pub(super) struct Trace {
 }
 
 /// What tracestates say.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Probabilities {
-    randomness: Option<u64>,
+    /// 56 bits, or `UNSAID`.
+    randomness: u64,
     of_root: bool,
     pub(super) disagree: bool,
     /// The largest threshold.
     pub(super) largest: u64,
 }
+
+/// No span named a randomness.
+const UNSAID: u64 = u64::MAX;
 
 /// A decision that stands while the trace goes on.
 #[derive(Clone, Debug)]
@@ -94,6 +106,7 @@ impl Trace {
     pub(super) fn new(id: TraceId, now: Time, bits: Bits, returned: bool) -> Trace {
         Trace {
             id,
+            generation: 0,
             state: State::Pending,
             began: now,
             last: now,
@@ -106,13 +119,16 @@ impl Trace {
             bytes: 0,
             root: NOWHERE,
             roots: 0,
-            earliest: (u64::MAX, u64::MAX, NOWHERE),
+            earliest: NOWHERE,
+            earliest_start: u64::MAX,
             bits,
             totals: Totals::default(),
             class: None,
-            ot: Probabilities::default(),
+            ot: Probabilities { randomness: UNSAID, of_root: false, disagree: false, largest: 0 },
             links: None,
+            seen: 0,
             waits_for: 0,
+            whole: false,
             counted: true,
             returned,
             standing: None,
@@ -146,11 +162,14 @@ impl Trace {
 
     /// The span that carries the attributes of the decision.
     pub(super) fn bearer(&self) -> u32 {
-        if self.root == NOWHERE { self.earliest.2 } else { self.root }
+        if self.root == NOWHERE { self.earliest } else { self.root }
     }
 
     pub(super) fn randomness(&self) -> u64 {
-        self.ot.randomness.unwrap_or_else(|| threshold::randomness(self.id.bytes()))
+        match self.ot.randomness {
+            UNSAID => threshold::randomness(self.id.bytes()),
+            said => said,
+        }
     }
 
     /// Adds a span to the sums. `at` is its place, if it is held; whether its id is new.
@@ -162,9 +181,9 @@ impl Trace {
                 self.root = at;
             }
         }
-        let rank = (facts.start, id, at);
-        if (rank.0, rank.1) < (self.earliest.0, self.earliest.1) || self.logs_only() {
-            self.earliest = rank;
+        let id_first = || arena.get(self.earliest).is_none_or(|known| id < known.id);
+        if self.logs_only() || facts.start < self.earliest_start || facts.start == self.earliest_start && id_first() {
+            (self.earliest, self.earliest_start) = (at, facts.start);
         }
         let (new, whole) = self.connect(id, parent, at, arena, spare);
         if new {
@@ -187,13 +206,26 @@ impl Trace {
             let new = links.add(id, parent);
             return (new, self.roots == 1 && links.whole());
         }
-        let others = arena.iter(self.items).filter(|(place, _)| *place != at).map(|(_, node)| node);
-        let new = id == 0 || others.clone().all(|node| node.id != id);
+        // The spans of a trace lie far apart in memory: they are gone through only where that may change the answer.
+        let bit = |id: u64| 1 << (id & 63);
+        let new = id == 0 || self.seen & bit(id) == 0 || !arena.iter(self.items).any(|(place, node)| place != at && node.id == id);
+        let was_whole = self.whole;
+        self.whole = false;
+        self.seen |= if id == 0 { 0 } else { bit(id) };
         if self.roots != 1 || self.waits_for != 0 && self.waits_for != id {
             return (new, false);
         }
-        self.waits_for = links::missing(arena.iter(self.items).map(|(_, node)| (node.id, node.parent))).unwrap_or(0);
-        (new, self.waits_for == 0)
+        if self.seen & bit(parent) == 0 && parent != 0 {
+            self.waits_for = parent;
+            return (new, false);
+        }
+        let under_root = || arena.get(self.root).is_some_and(|root| root.id == parent);
+        self.whole = was_whole && under_root();
+        if !self.whole {
+            self.waits_for = links::missing(arena.iter(self.items).map(|(_, node)| (node.id, node.parent))).unwrap_or(0);
+            self.whole = self.waits_for == 0;
+        }
+        (new, self.whole)
     }
 
     /// Goes over from looking through the spans to a set of their ids, all but that of the span at `except`.
@@ -243,12 +275,12 @@ impl Probabilities {
         let Ok(ot) = trace_state::read(state) else { return false };
         self.largest = self.largest.max(ot.threshold.unwrap_or(0));
         if let Some(randomness) = ot.randomness {
-            self.disagree |= self.randomness.is_some_and(|known| known != randomness);
+            self.disagree |= self.randomness != UNSAID && self.randomness != randomness;
             self.randomness = match self.randomness {
-                _ if first_root => Some(randomness),
-                Some(known) if self.of_root => Some(known),
-                Some(known) => Some(known.min(randomness)),
-                None => Some(randomness),
+                _ if first_root => randomness,
+                known if self.of_root => known,
+                // The smallest; what nobody said is larger than anything that can be said.
+                known => known.min(randomness),
             };
             self.of_root |= first_root;
         }
@@ -280,38 +312,34 @@ pub(super) fn number(id: Option<SpanId>) -> u64 {
 /// All traces, by place.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
-    slots: Vec<(u32, Option<Trace>)>,
-    free: Vec<u32>,
+    slots: Vec<Option<Trace>>,
+    /// Empty places, each with the generation of its next trace.
+    free: Vec<Key>,
 }
 
 impl Traces {
-    pub(super) fn insert(&mut self, trace: Trace) -> Key {
-        match self.free.pop().and_then(|at| self.slots.get_mut(at as usize).map(|slot| (at, slot))) {
-            Some((at, slot)) => {
-                slot.1 = Some(trace);
-                Key { at, generation: slot.0 }
-            }
-            None => {
-                self.slots.push((0, Some(trace)));
-                Key { at: (self.slots.len() - 1) as u32, generation: 0 }
-            }
+    pub(super) fn insert(&mut self, mut trace: Trace) -> Key {
+        let key = self.free.pop().unwrap_or(Key { at: self.slots.len() as u32, generation: 0 });
+        trace.generation = key.generation;
+        match self.slots.get_mut(key.at as usize) {
+            Some(slot) => *slot = Some(trace),
+            None => self.slots.push(Some(trace)),
         }
+        key
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Trace> {
-        self.slots.get(key.at as usize).filter(|slot| slot.0 == key.generation).and_then(|slot| slot.1.as_ref())
+        self.slots.get(key.at as usize)?.as_ref().filter(|trace| trace.generation == key.generation)
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Trace> {
-        self.slots.get_mut(key.at as usize).filter(|slot| slot.0 == key.generation).and_then(|slot| slot.1.as_mut())
+        self.slots.get_mut(key.at as usize)?.as_mut().filter(|trace| trace.generation == key.generation)
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<Trace> {
-        let slot = self.slots.get_mut(key.at as usize).filter(|slot| slot.0 == key.generation)?;
-        let trace = slot.1.take()?;
+        let trace = self.slots.get_mut(key.at as usize)?.take_if(|trace| trace.generation == key.generation)?;
         // Whoever still has the key finds nothing.
-        slot.0 = slot.0.wrapping_add(1);
-        self.free.push(key.at);
+        self.free.push(Key { generation: key.generation.wrapping_add(1), ..key });
         Some(trace)
     }
 }

@@ -18,6 +18,29 @@ fn pair(key: &str, value: &str) -> Pair {
     Pair { key: key.into(), value, ..Pair::default() }
 }
 
+/// The request pins what it takes, and is charged for that.
+fn charged(budget: &Budget, spans: Vec<Span>) -> Vec<Item> {
+    let resource = Resource { attributes: vec![pair("service.name", "rag")], ..Resource::default() };
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    let resource = ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() };
+    let request = Bytes::from(ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec());
+    let charge = budget.charge(request.len());
+    let opened = receive::open(Signal::Traces, request, Some(charge), Instant::now()).unwrap();
+    opened.whole().into_draft().append(None, |_, _, _| ()).into_iter().map(|(item, ())| item).collect()
+}
+
+/// A span of half a KiB.
+fn plain(trace: u64, id: u64, parent: u64) -> Span {
+    let id_of = |n: u64| if n == 0 { Vec::new() } else { n.to_be_bytes().to_vec() };
+    Span {
+        trace_id: trace_id(trace).bytes().to_vec(),
+        span_id: id_of(id),
+        parent_span_id: id_of(parent),
+        attributes: vec![pair("text", &"x".repeat(400))],
+        ..Span::default()
+    }
+}
+
 fn items(signal: Signal, request: Vec<u8>, extra: impl Fn(usize, &mut Vec<u8>)) -> Vec<Item> {
     let opened = receive::open(signal, Bytes::from(request), None, Instant::now()).unwrap();
     let mut number = 0;
@@ -155,15 +178,18 @@ fn what_comes_back_from_the_hold_is_what_went_in() {
         all.remove(n)
     };
     let before: Vec<Item> = (0..7).map(mixed).collect();
-    admit(&mut sampler, before.clone(), now, &mut out);
+    admit(&mut sampler, (0..7).map(mixed).collect(), now, &mut out);
     sampler.tick(now + Duration::from_secs(1), &mut out);
     assert_eq!((out.kept.len(), sampler.held()), (0, 7));
-    // The copy is charged for, by what it takes.
     let size: usize = before.iter().map(Item::size).sum();
-    assert!(budget.used() >= size && sampler.held_bytes() == size as u64);
+    assert_eq!(sampler.held_bytes(), size as u64);
+    // One in seven of each request is left, so all of them are copied; the copies are charged for, by what they take.
+    assert_eq!(budget.used(), 0);
+    sampler.tick(now + Duration::from_secs(4), &mut out);
+    assert!((size..size + 2000).contains(&budget.used()), "{} for {size}", budget.used());
     let mut error = SpanFacts { status: StatusCode::Error, ..facts(&before[0]) };
     error.span_id = span_id(9);
-    sampler.admit(&error, before[0].clone(), now + Duration::from_secs(2), &mut out);
+    sampler.admit(&error, before[0].clone(), now + Duration::from_secs(5), &mut out);
     let bytes = |items: &[&Item]| items.iter().map(|i| (i.signal(), i.body().to_vec(), i.extra().to_vec())).collect::<Vec<_>>();
     let [back_spans, back_logs] = &out.kept[..] else { panic!("spans and logs") };
     let of = |signal: Signal| before.iter().filter(|item| item.signal() == signal).collect::<Vec<_>>();
@@ -172,6 +198,84 @@ fn what_comes_back_from_the_hold_is_what_went_in() {
     assert!(back_spans.spans[..4].iter().zip(of(Signal::Traces)).all(|(a, b)| a.head() == b.head()));
     drop(out);
     assert_eq!((budget.used(), sampler.held_bytes()), (0, 0));
+}
+
+#[test]
+fn a_trace_that_waits_does_not_pin_the_request_it_came_in() {
+    let (now, mut out, budget) = (Instant::now(), Outcome::default(), Budget::new(1 << 30));
+    let text = "{ policies: [], drop_hold: { window: 0s }, extend_while_active: { idle: 0s } }";
+    let mut sampler = Sampler::new(compile(text), 1, now).with_budget(budget.clone());
+    let seconds = |seconds: f64| now + Duration::from_secs_f64(seconds);
+    // Of each request one span waits for a parent that never comes; a hundred others are decided after a second.
+    for request in 0..20 {
+        let mut spans: Vec<Span> = (1..=100).map(|n| plain(1000 + request * 100 + n, 1, 0)).collect();
+        spans.push(plain(request, 2, 1));
+        admit(&mut sampler, charged(&budget, spans), now, &mut out);
+    }
+    let all = budget.used();
+    assert!(all > 20 * 101 * 450, "{all}");
+    sampler.tick(seconds(1.0), &mut out);
+    out.clear();
+    assert_eq!((sampler.held(), budget.used()), (20, all), "the whole of every request is pinned");
+    assert_eq!(sampler.next_deadline(), Some(seconds(2.0)));
+    sampler.tick(seconds(2.0), &mut out);
+    let bytes = sampler.held_bytes() as usize;
+    assert!((bytes..bytes + 20 * 32 + 1000).contains(&budget.used()), "{} for {bytes}", budget.used());
+    // They can be looked at again, and nothing is gained by another copy.
+    let copied = budget.used();
+    sampler.tick(seconds(29.0), &mut out);
+    assert_eq!((sampler.held(), budget.used()), (20, copied));
+    sampler.tick(seconds(30.0), &mut out);
+    assert_eq!((out.dropped_spans, sampler.held(), budget.used()), (20, 0, 0));
+}
+
+#[test]
+fn a_dropped_trace_is_copied_only_where_most_of_its_request_is_gone() {
+    let text = "policies: [{ name: vip, type: boolean_attribute, boolean_attribute: { key: vip, value: true } }]";
+    let vip = || Pair { key: "vip".into(), value: Some(AnyValue { value: Some(Value::BoolValue(true)) }), ..Pair::default() };
+    for (kept, copied) in [(10, false), (90, true)] {
+        let (now, mut out, budget) = (Instant::now(), Outcome::default(), Budget::new(1 << 30));
+        let mut sampler = Sampler::new(compile(text), 1, now).with_budget(budget.clone());
+        let mut spans: Vec<Span> = (1..=100).map(|n| plain(n, 1, 0)).collect();
+        spans.iter_mut().take(kept).for_each(|span| span.attributes.push(vip()));
+        let before: Vec<Vec<u8>> = spans.iter().map(|span| span.encode_to_vec()).collect();
+        admit(&mut sampler, charged(&budget, spans), now, &mut out);
+        let all = budget.used();
+        for tenths in 10..60 {
+            sampler.tick(now + Duration::from_millis(tenths * 100), &mut out);
+            out.clear();
+        }
+        let bytes = sampler.held_bytes() as usize;
+        assert_eq!(sampler.held(), 100 - kept as u64);
+        match copied {
+            true => assert!((bytes..bytes + 10 * 32 + 1000).contains(&budget.used()), "{} for {bytes}", budget.used()),
+            false => assert_eq!(budget.used(), all),
+        }
+        // What comes back is what went in.
+        for n in kept as u64 + 1..=100 {
+            let item = charged(&budget, vec![plain(n, 2, 1)]).remove(0);
+            let error = SpanFacts { status: StatusCode::Error, ..facts(&item) };
+            sampler.admit(&error, item, now + Duration::from_secs(6), &mut out);
+            assert_eq!(out.kept[0].spans[0].body(), before[n as usize - 1]);
+            out.clear();
+        }
+        assert_eq!((sampler.held(), budget.used()), (0, 0));
+    }
+}
+
+#[test]
+fn a_small_span_does_not_pin_a_large_neighbour_that_has_left() {
+    let (now, mut out, budget) = (Instant::now(), Outcome::default(), Budget::new(1 << 30));
+    let mut sampler = Sampler::new(compile(NOTHING), 1, now).with_budget(budget.clone());
+    let mut large = plain(1, 1, 9);
+    large.attributes = vec![pair("prompt", &"x".repeat(1 << 20))];
+    large.status = Some(opentelemetry_proto::tonic::trace::v1::Status { code: 2, ..Default::default() });
+    admit(&mut sampler, charged(&budget, vec![large, plain(2, 1, 9)]), now, &mut out);
+    assert_eq!((out.kept.len(), sampler.held()), (1, 1));
+    out.clear();
+    assert!(budget.used() > 1 << 20);
+    sampler.tick(now + Duration::from_secs(2), &mut out);
+    assert!(budget.used() < 2000, "{}", budget.used());
 }
 
 #[test]
