@@ -1,9 +1,10 @@
 //! Memory per held span: growth of the resident set by spans and by wire bytes, while nothing is decided.
 //!
-//! `cargo bench --bench memory`
+//! `cargo bench --bench memory`; `-- million` measures insertion and decisions of a million live traces instead.
 
 #![allow(missing_docs, dead_code, unreachable_pub, reason = "a benchmark; no binary uses all of what they share")]
 
+mod million;
 mod shard;
 mod template;
 mod workload;
@@ -27,6 +28,9 @@ const PROCESSORS: &str = "processors:\n  redaction: {enabled: false}\n  tail_sam
 fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     if let Some(name) = args.next() {
+        if name == "million" {
+            return million::measure();
+        }
         return Workload::ALL.into_iter().filter(|workload| workload.name() == name).for_each(measure);
     }
     println!(

@@ -48,6 +48,15 @@ impl Shard {
         self.path.process(received, self.now, &mut ())
     }
 
+    /// The same in a stream: the next request comes `every` later, and what leaves is what was decided meanwhile.
+    pub fn stream(&mut self, received: Received, every: Duration) -> (u64, u64) {
+        let arrived = self.hold(received);
+        self.now += every;
+        let decided = self.path.tick(self.now);
+        let batches = arrived.batches.iter().chain(&decided.batches);
+        batches.fold((0, 0), |(spans, bytes), batch| (spans + batch.len() as u64, bytes + encode(batch).len() as u64))
+    }
+
     /// From the door to encoded requests: takes in, waits, decides, puts together again.
     pub fn pass(&mut self, received: Received) -> (u64, u64) {
         let arrived = self.hold(received);

@@ -2,7 +2,7 @@
 //!
 //! A request is one buffer, pinned until its last item is gone; an item is a position in it. What a stage adds to an
 //! item goes to a side buffer of the same part of the request. So holding a span costs its own bytes, its share of the
-//! request and thirty-two bytes of index.
+//! request and twenty-four bytes of index.
 
 use crate::otlp::head::{Head, Heads, Shared};
 use crate::otlp::signal::Signal;
@@ -21,6 +21,13 @@ const ITEM_COST: usize = 48;
 
 /// What a head takes beside its bytes.
 const HEAD_COST: usize = 256;
+
+/// No side buffer.
+const NO_EXTRA: u32 = u32::MAX;
+
+/// In the side buffer the length of what belongs to an item stands in front of it: most items have nothing there, and each is held for
+/// long.
+const EXTRA_HEAD: usize = size_of::<u32>();
 
 /// A request is mostly gone when what is left of it is less than one part in so many: half of it. Copying more than that frees less
 /// than it moves.
@@ -219,8 +226,9 @@ impl Draft {
         for &place in &self.places {
             size += u64::from(place.len);
             let start = extra.len();
+            extra.extend_from_slice(&[0; EXTRA_HEAD]);
             let result = stage(&self.request.heads[place.head as usize], self.request.item(place), extra);
-            results.push((place, start as u32, (extra.len() - start) as u32, result));
+            results.push((place, seal(extra, start), result));
         }
         let extra: Box<[u8]> = extra.as_slice().into();
         let _charge = budget.filter(|_| !extra.is_empty()).map(|b| b.charge(extra.len()));
@@ -234,10 +242,15 @@ impl Draft {
 #[derive(Debug)]
 pub struct Appended<T> {
     part: Arc<Part>,
-    results: Vec<(Place, u32, u32, T)>,
+    results: Vec<(Place, u32, T)>,
 }
 
 impl<T> Appended<T> {
+    /// What the stage said about them.
+    pub fn results(&self) -> impl ExactSizeIterator<Item = &T> {
+        self.results.iter().map(|(.., result)| result)
+    }
+
     /// Number of items.
     pub fn len(&self) -> usize {
         self.results.len()
@@ -250,7 +263,7 @@ impl<T> Appended<T> {
 
     /// The items, lent.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (Item, &T)> {
-        self.results.iter().map(|(place, at, len, result)| (self.part.item(*place, *at, *len), result))
+        self.results.iter().map(|(place, extra_at, result)| (self.part.item(*place, *extra_at), result))
     }
 }
 
@@ -267,7 +280,7 @@ impl<T> IntoIterator for Appended<T> {
 #[derive(Debug)]
 pub struct IntoItems<T> {
     part: Arc<Part>,
-    results: std::vec::IntoIter<(Place, u32, u32, T)>,
+    results: std::vec::IntoIter<(Place, u32, T)>,
 }
 
 impl<T> Iterator for IntoItems<T> {
@@ -275,7 +288,7 @@ impl<T> Iterator for IntoItems<T> {
 
     #[inline]
     fn next(&mut self) -> Option<(Item, T)> {
-        self.results.next().map(|(place, at, len, result)| (self.part.item(place, at, len), result))
+        self.results.next().map(|(place, extra_at, result)| (self.part.item(place, extra_at), result))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -296,8 +309,24 @@ struct Part {
 }
 
 impl Part {
-    fn item(self: &Arc<Part>, place: Place, extra_at: u32, extra_len: u32) -> Item {
-        Item { part: Arc::clone(self), place, extra_at, extra_len }
+    fn item(self: &Arc<Part>, place: Place, extra_at: u32) -> Item {
+        Item { part: Arc::clone(self), place, extra_at }
+    }
+}
+
+/// Writes the length of what was added since `start` in front of it; where it is.
+fn seal(extra: &mut Vec<u8>, start: usize) -> u32 {
+    let content = start + EXTRA_HEAD;
+    let len = extra.len().saturating_sub(content);
+    match (u32::try_from(start), extra.get_mut(start..content)) {
+        (Ok(at), Some(head)) if len > 0 => {
+            head.copy_from_slice(&(len as u32).to_le_bytes());
+            at
+        }
+        _ => {
+            extra.truncate(start);
+            NO_EXTRA
+        }
     }
 }
 
@@ -307,7 +336,6 @@ pub struct Item {
     part: Arc<Part>,
     place: Place,
     extra_at: u32,
-    extra_len: u32,
 }
 
 impl Item {
@@ -323,8 +351,12 @@ impl Item {
 
     /// Encoded fields that were added behind them.
     pub fn extra(&self) -> &[u8] {
-        let start = self.extra_at as usize;
-        self.part.extra.get(start..start + self.extra_len as usize).unwrap_or_default()
+        if self.extra_at == NO_EXTRA {
+            return &[];
+        }
+        let (start, all) = (self.extra_at as usize, &self.part.extra);
+        let Some((len, rest)) = all.get(start..).and_then(|at| at.split_first_chunk()) else { return &[] };
+        rest.get(..u32::from_le_bytes(*len) as usize).unwrap_or_default()
     }
 
     /// What stands around it.
@@ -334,7 +366,7 @@ impl Item {
 
     /// Encoded bytes, added fields included.
     pub fn size(&self) -> usize {
-        self.place.len as usize + self.extra_len as usize
+        self.place.len as usize + self.extra().len()
     }
 
     /// Whether its request is held in memory mostly for what is gone: then [`Item::detach`] frees more than it copies.
@@ -370,7 +402,7 @@ pub struct Packer {
     bytes: Vec<u8>,
     extra: Vec<u8>,
     heads: Heads,
-    places: Vec<(Place, u32, u32)>,
+    places: Vec<(Place, u32)>,
     budget: Option<Budget>,
 }
 
@@ -393,8 +425,10 @@ impl Packer {
         let at = self.bytes.len();
         body(&mut self.bytes);
         let place = Place { at: at as u32, len: (self.bytes.len() - at) as u32, head: number };
-        self.places.push((place, self.extra.len() as u32, extra.len() as u32));
+        let start = self.extra.len();
+        self.extra.extend_from_slice(&[0; EXTRA_HEAD]);
         self.extra.extend_from_slice(extra);
+        self.places.push((place, seal(&mut self.extra, start)));
     }
 
     /// The items, in the order they were added.
@@ -410,7 +444,7 @@ impl Packer {
         };
         let size = self.places.iter().map(|(place, ..)| u64::from(place.len)).sum::<u64>() + self.extra.len() as u64;
         let part = Arc::new(Part { request: Arc::new(request), items, size, extra: self.extra.into(), _charge: None });
-        self.places.into_iter().map(|(place, extra_at, extra_len)| Item { part: Arc::clone(&part), place, extra_at, extra_len }).collect()
+        self.places.into_iter().map(|(place, extra_at)| part.item(place, extra_at)).collect()
     }
 }
 

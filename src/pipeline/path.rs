@@ -114,6 +114,9 @@ impl Path {
         let arrived = received.len() as u64;
         let signal = received.signal();
         let items = self.enrich.apply(received, now, observer).into_items();
+        if let Some(Sampling { sampler, .. }) = &mut self.sampling {
+            sampler.expect(items.results().map(|facts| facts.trace_id));
+        }
         if self.redact_early && signal != Signal::Metrics {
             let (bodies, facts): (Vec<Item>, Vec<SpanFacts>) = items.into_iter().unzip();
             let redacted = self.redact.early(&bodies);

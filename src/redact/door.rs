@@ -84,13 +84,18 @@ impl Redact {
     }
 
     /// Stamps and redacts what was kept, and lets go of it piece by piece.
-    pub fn apply(&mut self, kept: &mut Vec<Kept<Item>>) -> Redaction {
+    pub fn apply(&mut self, kept: &mut [Kept<Item>]) -> Redaction {
         let mut out = Redaction::default();
         let mut open: [Option<Batch>; 2] = [None, None];
-        for trace in kept.drain(..) {
+        let (mut items, mut bytes) = (0, 0);
+        for item in kept.iter().flat_map(|trace| &trace.spans) {
+            (items, bytes) = (items + 1, bytes + item.size());
+        }
+        // The emptied lists stay: the sampler fills them again.
+        for trace in kept.iter_mut() {
             let Some(signal) = trace.spans.first().map(Item::signal) else { continue };
             let mut findings = Findings::new();
-            for (index, item) in trace.spans.into_iter().enumerate() {
+            for (index, item) in trace.spans.drain(..).enumerate() {
                 self.scratch.clear();
                 self.scratch.extend_from_slice(item.extra());
                 let mut cleared = None;
@@ -100,7 +105,7 @@ impl Redact {
                     out.tracestates_left += u64::from(left.is_err());
                 }
                 let slot = &mut open[usize::from(signal == Signal::Logs)];
-                let batch = slot.get_or_insert_with(|| Batch::new(signal));
+                let batch = slot.get_or_insert_with(|| Batch::with_room(signal, items, bytes));
                 batch.keep_class |= trace.keep_class;
                 let body = cleared.as_deref().unwrap_or(item.body());
                 out.blocked += u64::from(!self.push(batch, item.head(), body, self.max_content, &mut findings));
@@ -215,6 +220,12 @@ struct Batch {
 }
 
 impl Batch {
+    /// One for about so many items of so many bytes, which grow by what is added to them as they leave.
+    fn with_room(signal: Signal, items: usize, bytes: usize) -> Batch {
+        let bytes = (bytes + bytes / 16 + items * 64).min(BATCH + BATCH / 4);
+        Batch { bytes: Vec::with_capacity(bytes), items: Vec::with_capacity(items.min(BATCH / 64)), ..Batch::new(signal) }
+    }
+
     fn new(signal: Signal) -> Batch {
         Batch { signal, bytes: Vec::new(), items: Vec::new(), heads: Heads::default(), keep_class: false }
     }

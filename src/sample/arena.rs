@@ -32,8 +32,8 @@ impl<S> Node<S> {
 /// The items of one trace, in order of arrival.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
-    first: u32,
-    last: u32,
+    pub(super) first: u32,
+    pub(super) last: u32,
     pub(super) len: u32,
 }
 
@@ -90,6 +90,11 @@ impl<S> Arena<S> {
         list.len += 1;
         self.held += 1;
         Ok(at)
+    }
+
+    /// The place behind a place in its list.
+    pub(super) fn next(&self, at: u32) -> u32 {
+        self.nodes.get(at as usize).map_or(NOWHERE, |node| node.next)
     }
 
     /// What is at a place.

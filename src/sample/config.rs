@@ -43,6 +43,8 @@ pub struct Config {
     pub default: Fallback,
     /// How long dropped traces can still be brought back.
     pub drop_hold: DropHold,
+    /// When the spans of a trace leave that is certain to be kept. Default `early`.
+    pub release: Release,
     /// What happens to an error that arrives when the rest of its trace is gone. Default `partial`.
     pub late_keep: LateKeep,
     /// How many decisions are remembered, and how long.
@@ -71,6 +73,7 @@ impl Default for Config {
             evaluation: Evaluation::AnyMatch,
             default: Fallback::Drop,
             drop_hold: DropHold::default(),
+            release: Release::Early,
             late_keep: LateKeep::Partial,
             decision_cache: DecisionCache::default(),
             tracestate: Tracestate::default(),
@@ -167,6 +170,16 @@ impl Default for DropHold {
     fn default() -> DropHold {
         DropHold { window: Duration::from_secs(30), limit_mib: 128 }
     }
+}
+
+/// When the spans of a trace leave that is certain to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Release {
+    /// At once, and what follows as it comes.
+    Early,
+    /// Together, when its wait ends.
+    AtDecision,
 }
 
 /// What happens to a keep-class span of a dropped trace whose body is gone.
@@ -355,6 +368,7 @@ policies: []
 evaluation: first_match
 default: { sampling_percentage: 0.5 }
 drop_hold: { window: 1m, limit_mib: 3 }
+release: at_decision
 late_keep: off
 decision_cache: { kept: 1, dropped: 2, ttl: 1h }
 tracestate: { mode: off, precision: 6, missing_threshold: leave }
@@ -379,6 +393,7 @@ logs: { follow_trace: false }
             evaluation: Evaluation::FirstMatch,
             default: Fallback::Percentage(0.5),
             drop_hold: DropHold { window: Duration::from_secs(60), limit_mib: 3 },
+            release: Release::AtDecision,
             late_keep: LateKeep::Off,
             decision_cache: DecisionCache { kept: 1, dropped: 2, ttl: Duration::from_secs(3600) },
             tracestate: Tracestate { mode: Mode::Off, precision: 6, missing_threshold: MissingThreshold::Leave },

@@ -98,6 +98,22 @@ impl Deadlines {
         }
     }
 
+    /// When a place is due, by its entry.
+    pub(super) fn due(&self, at: u32) -> Time {
+        self.entries.get(at as usize).map_or(NEVER, |entry| entry.due)
+    }
+
+    /// Adds the places that are due next and by `until`, at most so many of each queue.
+    pub(super) fn coming(&self, until: Time, most: usize, out: &mut Vec<u32>) {
+        for queue in &self.queues {
+            let mut at = queue.first;
+            for _ in 0..most {
+                let Some(entry) = self.entries.get(at as usize).filter(|entry| entry.due <= until) else { break };
+                out.push(std::mem::replace(&mut at, entry.behind));
+            }
+        }
+    }
+
     /// The earliest deadline; of those in the heap, perhaps one that no longer counts.
     pub(super) fn next(&self) -> Option<Time> {
         let queued = self.queues.iter().filter_map(|queue| self.entries.get(queue.first as usize)).map(|entry| entry.due);

@@ -273,7 +273,6 @@ impl<S: Held> Sampler<S> {
             return self.leave_hold(key, out);
         }
         trace.timeout = self.due.after(now, window, key);
-        self.looks.begin(now, key);
         self.holds.push_back(key);
         self.bound_hold(out);
     }

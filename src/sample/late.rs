@@ -137,6 +137,9 @@ impl<S: Held> Sampler<S> {
         if let Some(trace) = self.traces.get_mut(key) {
             trace.class = stronger(trace.class, class);
             let _ = trace.absorb(facts, at, &self.items, &mut self.spare);
+            if trace.totals.spans > self.policies.config.span_limit {
+                trace.stop_counting(&mut self.spare);
+            }
         }
         if class.is_some() {
             self.resurrect(key, out);

@@ -4,12 +4,13 @@
 //! spans that are held, and stopping decides everything.
 
 use crate::sample::conditions::Seen;
+use crate::sample::config::Release;
 use crate::sample::deadlines::{Key, NEVER};
 use crate::sample::held::Held;
 use crate::sample::outcome::{Outcome, Trigger};
 use crate::sample::policies::Policies;
 use crate::sample::sampler::{Sampler, nanos, stronger};
-use crate::sample::trace::State;
+use crate::sample::trace::{State, Trace};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -113,7 +114,8 @@ impl<S: Held> Sampler<S> {
                 continue;
             }
             self.look_again(key);
-            let certain = self.traces.get(key).is_some_and(|t| t.state == State::Pending && !t.logs_only() && self.certain(t));
+            let streams = self.policies.config.release == Release::Early;
+            let certain = streams && self.traces.get(key).is_some_and(|t| t.state == State::Pending && !t.logs_only() && self.certain(t));
             if certain {
                 self.keep_early(key, out);
             }
@@ -130,14 +132,15 @@ impl<S: Held> Sampler<S> {
         }
     }
 
-    /// Decides the oldest: complete traces first, then those with a root, then the others.
+    /// Decides the oldest: complete traces first, then those with a root, then the others, and last what must not be dropped: it
+    /// leaves for queues that are perhaps full.
     fn evict(&mut self, out: &mut Outcome<S>) {
         let target = self.pending_bytes - self.pending_bytes.div_ceil(EVICTED_PART);
         let mut order: Vec<(u8, Key)> = self
             .arrivals
             .iter()
             .filter_map(|&key| self.traces.get(key).filter(|trace| trace.state == State::Pending).map(|trace| (key, trace)))
-            .map(|(key, trace)| (if trace.complete() { 0 } else { 2 - u8::from(trace.has_root()) }, key))
+            .map(|(key, trace)| (rank(trace), key))
             .collect();
         // Stable: within a rank the order of arrival stays.
         order.sort_by_key(|&(rank, _)| rank);
@@ -178,5 +181,15 @@ impl<S: Held> Sampler<S> {
         trace.root_due = after(trace.root_since, root_wait);
         trace.complete_due = after(trace.complete_since, complete_wait);
         self.due.at(trace.due().0, key);
+    }
+}
+
+/// What is decided first where memory is short.
+fn rank(trace: &Trace) -> u8 {
+    match () {
+        () if trace.class.is_some() => 3,
+        () if trace.complete() => 0,
+        () if trace.has_root() => 1,
+        () => 2,
     }
 }

@@ -32,6 +32,7 @@ mod stamp;
 mod strays;
 mod totals;
 mod trace;
+mod warm;
 mod watch;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::enrich::facts::SpanFacts;
 use crate::otlp::span::TraceId;
 use crate::sample::arena::{Arena, NOWHERE};
 use crate::sample::conditions::Seen;
-use crate::sample::config::LateKeep;
+use crate::sample::config::{LateKeep, Release};
 use crate::sample::deadlines::{Deadlines, Key, NEVER, Time};
 use crate::sample::decide::ITEM_OVERHEAD;
 use crate::sample::held::Held;
@@ -20,6 +20,7 @@ use crate::sample::stamp::Stamp;
 use crate::sample::strays::Looks;
 use crate::sample::totals::Mark;
 use crate::sample::trace::{SpareLinks, State, Trace, Traces, number};
+use crate::sample::warm::{AHEAD, Warm};
 use crate::sample::watch::Scratch;
 use crate::telemetry::memory::Budget;
 use ahash::RandomState;
@@ -58,6 +59,7 @@ pub struct Sampler<S> {
     pub(super) numbers: HashMap<Arc<str>, u16, RandomState>,
     pub(super) scratch: Scratch,
     pub(super) spare: SpareLinks,
+    pub(super) warm: Warm,
 }
 
 impl<S: Held> Sampler<S> {
@@ -89,6 +91,7 @@ impl<S: Held> Sampler<S> {
             numbers: HashMap::default(),
             scratch: policies.watch.scratch(),
             spare: SpareLinks::default(),
+            warm: Warm::default(),
             policies,
         };
         new.resize_caches();
@@ -221,7 +224,11 @@ impl<S: Held> Sampler<S> {
 
     /// Does what is due up to a time, each thing as of its own deadline.
     fn run(&mut self, until: Time, out: &mut Outcome<S>) {
-        while let Some((entered, key)) = self.due.pop(until) {
+        for number in 0usize.. {
+            if number.is_multiple_of(AHEAD) {
+                self.expect_due(until);
+            }
+            let Some((entered, key)) = self.due.pop(until) else { return };
             let Some(trace) = self.traces.get(key) else { continue };
             let ((due, trigger), state) = (trace.due(), trace.state);
             // The deadline it was entered for no longer applies: it is due later.
@@ -310,7 +317,7 @@ impl<S: Held> Sampler<S> {
     /// A span of an undecided trace.
     fn wait(&mut self, key: Key, facts: &SpanFacts, mark: Mark, span: S, out: &mut Outcome<S>) {
         let config = &self.policies.config;
-        let (span_limit, size_limit) = (config.span_limit, config.maximum_trace_size_bytes);
+        let (span_limit, size_limit, streams) = (config.span_limit, config.maximum_trace_size_bytes, config.release == Release::Early);
         if let Some(trace) = self.traces.get_mut(key) {
             if trace.logs_only() && trace.began != self.now {
                 // Log records came before the first span: the wait counts from the span.
@@ -327,7 +334,7 @@ impl<S: Held> Sampler<S> {
         let at = self.put(key, number(facts.span_id), number(facts.parent_id), mark, span, out);
         self.arrive(key, facts, mark, at);
         let Some(trace) = self.traces.get(key) else { return };
-        if self.certain(trace) {
+        if streams && self.certain(trace) {
             self.keep_early(key, out);
         } else if trace.totals.spans >= span_limit {
             self.decide(key, Trigger::SpanLimit, out);

@@ -5,10 +5,11 @@
 //! hundred others are gone after one. So some seconds after a trace began to wait, and again at twice that age, somebody looks
 //! whether its requests are mostly gone; spans of which that is so are copied together.
 
+use crate::sample::arena::List;
 use crate::sample::deadlines::{Key, Time};
 use crate::sample::held::Held;
 use crate::sample::sampler::Sampler;
-use crate::sample::trace::State;
+use crate::sample::trace::{FEW, State};
 use std::collections::VecDeque;
 
 /// The first look at a trace: most are decided a second after their last span, and their requests then need no look.
@@ -75,7 +76,11 @@ impl<S: Held> Sampler<S> {
         while let Some(keys) = self.looks.pop(self.now) {
             for &key in &keys {
                 let Some(trace) = self.traces.get(key).filter(|trace| trace.state != State::Open) else { continue };
-                for (at, item) in self.items.iter(trace.items).filter_map(|(at, node)| Some((at, node.item()?))) {
+                // What was decided together came together, most of the time: the first span speaks for the few others.
+                let first = self.items.get(trace.items.first).and_then(|node| node.item());
+                let passes = trace.state == State::Held && trace.items.len <= FEW && first.is_some_and(|item| !item.is_stray());
+                let list = if passes { List::default() } else { trace.items };
+                for (at, item) in self.items.iter(list).filter_map(|(at, node)| Some((at, node.item()?))) {
                     if item.is_stray() {
                         places.push(at);
                         bytes += item.size();

@@ -14,7 +14,7 @@ use crate::sample::watch::Bits;
 use std::sync::Arc;
 
 /// Up to so many spans are looked through one by one; above, a set keeps count of their ids.
-const FEW: u32 = 16;
+pub(super) const FEW: u32 = 16;
 
 /// So many emptied sets are kept for the next traces.
 const SPARE_LINKS: usize = 64;
@@ -64,8 +64,8 @@ pub(super) struct Trace {
     seen: u64,
     /// A parent that is not here, while spans are few; 0 where none is known.
     waits_for: u64,
-    /// Whether every parent was here, and the one root, when the last span came; while spans are few.
-    whole: bool,
+    /// Whether there may be others that are not.
+    others_missing: bool,
     /// Whether ids are still kept count of.
     counted: bool,
     /// It had been decided before, and forgotten.
@@ -128,7 +128,7 @@ impl Trace {
             links: None,
             seen: 0,
             waits_for: 0,
-            whole: false,
+            others_missing: false,
             counted: true,
             returned,
             standing: None,
@@ -208,24 +208,22 @@ impl Trace {
         }
         // The spans of a trace lie far apart in memory: they are gone through only where that may change the answer.
         let bit = |id: u64| 1 << (id & 63);
-        let new = id == 0 || self.seen & bit(id) == 0 || !arena.iter(self.items).any(|(place, node)| place != at && node.id == id);
-        let was_whole = self.whole;
-        self.whole = false;
-        self.seen |= if id == 0 { 0 } else { bit(id) };
-        if self.roots != 1 || self.waits_for != 0 && self.waits_for != id {
-            return (new, false);
-        }
-        if self.seen & bit(parent) == 0 && parent != 0 {
-            self.waits_for = parent;
-            return (new, false);
-        }
+        let among = |id: u64, but: u32| arena.iter(self.items).any(|(place, node)| place != but && node.id == id);
+        let new = id == 0 || self.seen & bit(id) == 0 || !among(id, at);
+        let seen = self.seen | if id == 0 { 0 } else { bit(id) };
         let under_root = || arena.get(self.root).is_some_and(|root| root.id == parent);
-        self.whole = was_whole && under_root();
-        if !self.whole {
-            self.waits_for = links::missing(arena.iter(self.items).map(|(_, node)| (node.id, node.parent))).unwrap_or(0);
-            self.whole = self.waits_for == 0;
+        let mut waits_for = if self.waits_for == id { 0 } else { self.waits_for };
+        if self.others_missing {
+            if self.roots == 1 && waits_for == 0 {
+                waits_for = links::missing(arena.iter(self.items).map(|(_, node)| (node.id, node.parent))).unwrap_or(0);
+                self.others_missing = waits_for != 0;
+            }
+        } else if parent != 0 && parent != waits_for && !(seen & bit(parent) != 0 && (under_root() || among(parent, NOWHERE))) {
+            self.others_missing = waits_for != 0;
+            waits_for = if waits_for == 0 { parent } else { waits_for };
         }
-        (new, self.whole)
+        (self.seen, self.waits_for) = (seen, waits_for);
+        (new, self.roots == 1 && waits_for == 0 && !self.others_missing)
     }
 
     /// Goes over from looking through the spans to a set of their ids, all but that of the span at `except`.
@@ -261,6 +259,8 @@ impl Trace {
     pub(super) fn lacks_a_parent<S>(&self, arena: &Arena<S>) -> bool {
         match &self.links {
             Some(links) => !links.whole(),
+            // Past every limit nobody knows.
+            None if !self.counted => true,
             None => links::missing(arena.iter(self.items).map(|(_, node)| (node.id, node.parent))).is_some(),
         }
     }
@@ -326,6 +326,20 @@ impl Traces {
             None => self.slots.push(Some(trace)),
         }
         key
+    }
+
+    /// Reads of a trace what a span of it will read; something of it, and its list.
+    pub(super) fn touch(&self, at: u32) -> (u64, List) {
+        let Some(Some(trace)) = self.slots.get(at as usize) else { return (0, List::default()) };
+        // A value of every part, wherever the compiler put it.
+        let read = trace.began ^ trace.last ^ trace.totals.spans ^ trace.totals.end ^ trace.totals.input_tokens ^ trace.seen ^ trace.bytes;
+        let read = read ^ trace.ot.largest ^ trace.complete_due ^ trace.earliest_start ^ u64::from(trace.bits.has(0));
+        (read, trace.items)
+    }
+
+    /// The id of the trace at a place.
+    pub(super) fn id(&self, at: u32) -> Option<TraceId> {
+        self.slots.get(at as usize)?.as_ref().map(|trace| trace.id)
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Trace> {

@@ -17,6 +17,7 @@ mod map;
 mod otlp;
 mod outage;
 mod page;
+mod overload;
 mod passthrough;
 mod reload;
 mod sampling;

@@ -1,4 +1,7 @@
 //! The edge cases of the documentation, each under its name.
+//!
+//! Some are kept elsewhere: percentages too small, in `rules`; the runaway trace, in `scale`; broken reloads, outages of a backend and killed
+//! processes, in the tests of the program.
 
 use super::*;
 
@@ -161,6 +164,53 @@ fn an_error_just_after_a_drop_brings_the_whole_trace_back() {
     assert!(rig.gone(after).is("sampling.late") && rig.gone(after).trace_state.is_none());
     rig.pass(120.0);
     assert_eq!((rig.left.len(), rig.dropped), (5, 0));
+}
+
+#[test]
+fn an_error_a_millisecond_a_second_or_twenty_after_a_drop_brings_all_of_the_trace_back_and_one_after_the_window_comes_alone() {
+    for (late_by, back) in [(0.001, true), (1.0, true), (20.0, true), (29.999, true), (30.001, false), (300.0, false)] {
+        let mut rig = Rig::new(NOTHING);
+        let first: Vec<usize> = (1..=3).map(|n| rig.admit(span(1, n, n - 1))).collect();
+        rig.pass(1.0);
+        assert_eq!(rig.last(), ("_default", "default", "complete"));
+        rig.pass(late_by);
+        let error = rig.admit(span(1, 4, 1).error());
+        assert_eq!(rig.last(), ("_always_keep", "late_keep", "late"), "{late_by}");
+        assert!(first.iter().all(|&n| rig.find(n).is_some() == back), "{late_by}");
+        let error = rig.gone(error);
+        assert_eq!((error.has("late"), error.has("partial")), (!back, !back), "{late_by}");
+        assert_eq!((rig.late.resurrected, rig.late.partial), (u64::from(back), u64::from(!back)), "{late_by}");
+        assert!(rig.left.iter().all(|left| left.keep_class && left.trace_state.is_none()), "{late_by}");
+    }
+}
+
+#[test]
+fn a_late_span_without_error_of_a_trace_that_came_back_is_forwarded() {
+    for wait in [1.0, 100.0] {
+        let mut rig = Rig::new(NOTHING);
+        rig.admit(span(1, 1, 0));
+        rig.pass(2.0);
+        rig.admit(span(1, 2, 1).error());
+        rig.pass(wait);
+        let late = rig.admit(span(1, 3, 1));
+        assert!(rig.gone(late).is("sampling.late") && rig.gone(late).keep_class);
+        assert_eq!((rig.late.forwarded, rig.decisions.len(), rig.dropped), (1, 2, 0));
+    }
+}
+
+#[test]
+fn a_request_that_a_client_sends_again_goes_the_way_of_the_first() {
+    for (text, kept) in [(half(100), 2), (half(0), 0)] {
+        let mut rig = Rig::new(&text);
+        let sent = [span(1, 1, 0), span(1, 2, 1)];
+        let ids: Vec<_> = sent.iter().map(|fake| (fake.facts.trace_id, fake.facts.span_id)).collect();
+        let numbers: Vec<usize> = sent.iter().chain(&sent).map(|fake| rig.admit(fake.clone())).collect();
+        rig.pass(40.0);
+        // The copy is known by its ids; they are not changed.
+        assert_eq!(ids.len(), 2);
+        assert_eq!(numbers.iter().filter(|&&n| rig.find(n).is_some()).count(), 2 * kept);
+        assert_eq!((rig.decisions.len(), rig.dropped as usize), (1, 4 - 2 * kept));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod cases;
 mod model;
 mod options;
+mod order;
 mod rules;
 mod scale;
 mod wire;
@@ -16,6 +17,42 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+/// Random numbers from a seed (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    /// Another seed in every run, printed; `TOLLGATE_TEST_SEED` sets it.
+    fn seeded() -> Random {
+        let given = std::env::var("TOLLGATE_TEST_SEED").ok().and_then(|text| text.parse().ok());
+        let seed = given.unwrap_or_else(|| ahash::RandomState::new().hash_one(0u8));
+        println!("TOLLGATE_TEST_SEED={seed}");
+        Random(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn shuffle<T>(&mut self, list: &mut [T]) {
+        for place in (1..list.len()).rev() {
+            list.swap(place, self.below(place as u64 + 1) as usize);
+        }
+    }
+}
+
+/// How much of a long test is run: the first number usually, the second with `TOLLGATE_FULL_TESTS=1`.
+fn full(usual: u64, full: u64) -> u64 {
+    if std::env::var_os("TOLLGATE_FULL_TESTS").is_some_and(|value| value == "1") { full } else { usual }
+}
 
 /// A span that is not encoded.
 #[derive(Clone, Debug, Default)]

@@ -49,6 +49,8 @@ pub(crate) enum Mood {
     Good,
     /// It answers with these codes and keeps nothing.
     Refuse { grpc: u16, http: u16 },
+    /// It takes everything, each request after this while.
+    Slow(Duration),
     /// It takes everything but requests that hold this text, which it refuses for good.
     Dislike(&'static str),
 }
@@ -179,6 +181,10 @@ impl Sink {
         let via = if header("content-type").is_some_and(|kind| kind.starts_with("application/grpc")) { Via::Grpc } else { Via::Http };
         let refused = match mood {
             Mood::Good => None,
+            Mood::Slow(wait) => {
+                tokio::time::sleep(wait).await;
+                None
+            }
             Mood::Refuse { grpc, http } => Some((grpc, http)),
             Mood::Dislike(text) => memchr::memmem::find(&body, text.as_bytes()).map(|_| (3, 400)),
         };
