@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_span_costs_no_more_index_than_the_budget_allows() {
-        assert!(size_of::<Node<Item>>() <= 56, "{}", size_of::<Node<Item>>());
+        assert!(size_of::<Node<Item>>() <= 48, "{}", size_of::<Node<Item>>());
     }
 
     #[test]

@@ -48,6 +48,8 @@ impl Policies {
                 compiler.take("default", threshold).unwrap_or(Threshold::NONE)
             }
         };
+        let overload = config.overload.map(|of| percentage(of.sampling_percentage, config.tracestate.precision));
+        let overload = overload.and_then(|threshold| compiler.take("overload", threshold));
         if !compiler.errors.is_empty() {
             return Err(compiler.errors);
         }
@@ -57,6 +59,8 @@ impl Policies {
             hash: hash(config),
             rules: rules.into_iter().map(|(_, rule)| rule).collect(),
             fallback,
+            overload,
+            overload_name: "_overload".into(),
             always_keep: "_always_keep".into(),
             default: "_default".into(),
         })

@@ -29,6 +29,10 @@ pub struct Config {
     /// A trace of so many encoded bytes is decided at once; a number or a text such as `16MiB`, the default.
     #[serde(deserialize_with = "size")]
     pub maximum_trace_size_bytes: u64,
+    /// Of a trace that streams, no more than so many encoded bytes are forwarded, but for errors and truncated answers; 0, the
+    /// default, is no limit.
+    #[serde(deserialize_with = "size")]
+    pub maximum_forwarded_trace_bytes: u64,
     /// So many traces are held at most; one more, and the oldest is decided. Default 100 000.
     pub num_traces: u64,
     /// Longer waits for traces that are still growing.
@@ -43,6 +47,8 @@ pub struct Config {
     pub default: Fallback,
     /// How long dropped traces can still be brought back.
     pub drop_hold: DropHold,
+    /// What happens to new traces while memory is all but full; by default they are held like others.
+    pub overload: Option<Overload>,
     /// When the spans of a trace leave that is certain to be kept. Default `early`.
     pub release: Release,
     /// What happens to an error that arrives when the rest of its trace is gone. Default `partial`.
@@ -66,6 +72,7 @@ impl Default for Config {
             decision_wait_after_root_received: Duration::from_secs(5),
             span_limit: 10_000,
             maximum_trace_size_bytes: 16 << 20,
+            maximum_forwarded_trace_bytes: 0,
             num_traces: 100_000,
             extend_while_active: ExtendWhileActive::default(),
             always_keep: vec![AlwaysKeep::new(KeepClass::Error), AlwaysKeep::new(KeepClass::Truncated)],
@@ -73,6 +80,7 @@ impl Default for Config {
             evaluation: Evaluation::AnyMatch,
             default: Fallback::Drop,
             drop_hold: DropHold::default(),
+            overload: None,
             release: Release::Early,
             late_keep: LateKeep::Partial,
             decision_cache: DecisionCache::default(),
@@ -170,6 +178,14 @@ impl Default for DropHold {
     fn default() -> DropHold {
         DropHold { window: Duration::from_secs(30), limit_mib: 128 }
     }
+}
+
+/// At the last level of memory pressure the spans of new traces are not held but sampled one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overload {
+    /// This percentage of the traces is kept; errors and truncated answers besides.
+    pub sampling_percentage: f64,
 }
 
 /// When the spans of a trace leave that is certain to be kept.
@@ -361,6 +377,7 @@ complete_delay: 500ms
 decision_wait_after_root_received: 2s
 span_limit: 5
 maximum_trace_size_bytes: 1MiB
+maximum_forwarded_trace_bytes: 1GiB
 num_traces: 7
 extend_while_active: { idle: 0s, max: 5m }
 always_keep: [truncated, { class: error, except: [cancelled] }]
@@ -368,6 +385,7 @@ policies: []
 evaluation: first_match
 default: { sampling_percentage: 0.5 }
 drop_hold: { window: 1m, limit_mib: 3 }
+overload: { sampling_percentage: 1 }
 release: at_decision
 late_keep: off
 decision_cache: { kept: 1, dropped: 2, ttl: 1h }
@@ -383,6 +401,7 @@ logs: { follow_trace: false }
             decision_wait_after_root_received: Duration::from_secs(2),
             span_limit: 5,
             maximum_trace_size_bytes: 1 << 20,
+            maximum_forwarded_trace_bytes: 1 << 30,
             num_traces: 7,
             extend_while_active: ExtendWhileActive { idle: Duration::ZERO, max: Duration::from_secs(300) },
             always_keep: vec![
@@ -393,6 +412,7 @@ logs: { follow_trace: false }
             evaluation: Evaluation::FirstMatch,
             default: Fallback::Percentage(0.5),
             drop_hold: DropHold { window: Duration::from_secs(60), limit_mib: 3 },
+            overload: Some(Overload { sampling_percentage: 1.0 }),
             release: Release::AtDecision,
             late_keep: LateKeep::Off,
             decision_cache: DecisionCache { kept: 1, dropped: 2, ttl: Duration::from_secs(3600) },

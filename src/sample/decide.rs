@@ -21,7 +21,7 @@ use std::time::Duration;
 const TRACE_OVERHEAD: u64 = size_of::<Trace>() as u64;
 
 /// The same for each item; a test holds the index to it.
-pub(super) const ITEM_OVERHEAD: u64 = 56;
+pub(super) const ITEM_OVERHEAD: u64 = 48;
 
 impl<S: Held> Sampler<S> {
     fn evidence<'a>(&self, trace: &'a Trace) -> Evidence<'a> {
@@ -99,6 +99,13 @@ impl<S: Held> Sampler<S> {
         let Some(trace) = self.traces.get_mut(key) else { return };
         if trace.totals.spans > span_limit {
             trace.stop_counting(&mut self.spare);
+        }
+        trace.bytes += span.size() as u64;
+        let cap = policies.config.maximum_forwarded_trace_bytes;
+        if cap > 0 && trace.bytes > cap && policies.keep_class(mark).is_none() {
+            out.capped_spans += 1;
+            out.dropped_spans += 1;
+            return;
         }
         let (id, keep_class, totals, randomness) = (trace.id, trace.class.is_some(), trace.totals, trace.randomness());
         let Some(standing) = trace.standing.as_deref_mut() else { return };

@@ -82,6 +82,7 @@ impl<S: Held> Sampler<S> {
         if level >= Pressure::Evict {
             self.evict(out);
         }
+        self.weigh();
     }
 
     /// Decides everything there is; nothing is held afterwards.
@@ -95,6 +96,7 @@ impl<S: Held> Sampler<S> {
         }
         self.empty_hold(out);
         self.stopping = false;
+        self.weigh();
     }
 
     /// Goes over to other policies. Undecided traces stay and are judged by them; decisions that were made stand. Where sampling is

@@ -26,6 +26,8 @@ pub struct Meters {
     inconsistent_threshold: Counter,
     unparseable_tracestate: Counter,
     unsampled_spans: Counter,
+    overload: [Counter; 2],
+    capped: Counter,
     gauges: Gauges,
     last: Status,
 }
@@ -115,6 +117,11 @@ impl Meters {
             ),
             unparseable_tracestate: counter("tollgate_sampling_unparseable_tracestate_total", "Spans whose tracestate does not parse"),
             unsampled_spans: counter("tollgate_sampling_unsampled_spans_total", "Spans without a trace id, passed on unsampled"),
+            overload: ["keep", "drop"].map(|decision| {
+                let name = "tollgate_sampling_overload_spans_total";
+                registry.counter(name, "Spans judged by themselves, as memory was all but full", &[("decision", decision)])
+            }),
+            capped: counter("tollgate_sampling_capped_spans_total", "Spans dropped as too much of their kept trace was forwarded before"),
             gauges: Gauges::new(registry),
             last: Status::default(),
         };
@@ -143,6 +150,10 @@ impl Meters {
         add(&self.inconsistent_threshold, outcome.inconsistent_threshold);
         add(&self.unparseable_tracestate, outcome.unparseable_tracestate);
         add(&self.unsampled_spans, outcome.unsampled_spans);
+        for (counter, count) in self.overload.iter().zip([outcome.overload.kept, outcome.overload.dropped]) {
+            add(counter, count);
+        }
+        add(&self.capped, outcome.capped_spans);
         for name in &outcome.overridden {
             self.policy(name).overridden.increment(1);
         }

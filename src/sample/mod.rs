@@ -24,6 +24,7 @@ mod late;
 mod limits;
 mod links;
 mod outcome;
+mod overload;
 mod policies;
 mod policy;
 mod remembered;

@@ -94,6 +94,10 @@ pub struct Outcome<S> {
     pub unsampled_spans: u64,
     /// Spans of the keep class among the dropped: late ones, where `late_keep` is off.
     pub keep_class_lost: u64,
+    /// Spans that were judged by themselves, as memory was all but full.
+    pub overload: Overload,
+    /// Spans of kept traces that were dropped, as so much of their trace was forwarded before.
+    pub capped_spans: u64,
     /// Spans that came after the decision of their trace.
     pub late: Late,
     /// How long after it.
@@ -115,6 +119,15 @@ const SPARE: usize = 256;
 
 /// Lists longer than this do not: they would hold memory for traces that are mostly far shorter.
 const SPARE_ITEMS: usize = 64;
+
+/// Spans judged by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overload {
+    /// Kept.
+    pub kept: u64,
+    /// Dropped.
+    pub dropped: u64,
+}
 
 /// Late spans by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,6 +203,8 @@ impl<S> Default for Outcome<S> {
             dropped_logs: 0,
             unsampled_spans: 0,
             keep_class_lost: 0,
+            overload: Overload::default(),
+            capped_spans: 0,
             late: Late::default(),
             late_ages: Vec::new(),
             inconsistent_randomness: 0,

@@ -30,6 +30,9 @@ pub struct Policies {
     pub(super) hash: Arc<str>,
     pub(super) rules: Vec<Compiled>,
     pub(super) fallback: Threshold,
+    /// By which spans of new traces are judged while memory is all but full.
+    pub(super) overload: Option<Threshold>,
+    pub(super) overload_name: Arc<str>,
     pub(super) always_keep: Arc<str>,
     pub(super) default: Arc<str>,
 }

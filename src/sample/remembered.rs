@@ -70,6 +70,11 @@ impl<E: Clone> Remembered<E> {
         self.live
     }
 
+    /// Bytes it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.ring.len() * size_of::<Record<E>>() + self.table.len() * size_of::<u32>()
+    }
+
     /// Remembers a decision, in place of an older one for the same id.
     pub(super) fn insert(&mut self, id: TraceId, entry: E, now: u64) {
         if self.capacity == 0 {

@@ -22,11 +22,14 @@ use crate::sample::totals::Mark;
 use crate::sample::trace::{SpareLinks, State, Trace, Traces, number};
 use crate::sample::warm::{AHEAD, Warm};
 use crate::sample::watch::Scratch;
-use crate::telemetry::memory::Budget;
+use crate::telemetry::memory::{Budget, Charge};
 use ahash::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// What a trace takes beside its spans: itself, its entries in tables and lists.
+pub(super) const TRACE_WEIGHT: usize = size_of::<Trace>() + 96;
 
 /// Holds the spans of one shard until their traces are decided.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub struct Sampler<S> {
     pub(super) policies: Arc<Policies>,
     pub(super) shards: u64,
     pub(super) budget: Option<Budget>,
+    /// What the index of traces and what is remembered of decisions take; spans are charged with their requests.
+    weight: Option<Charge>,
     epoch: Instant,
     pub(super) now: Time,
     pub(super) pressure: Pressure,
@@ -69,6 +74,7 @@ impl<S: Held> Sampler<S> {
         let mut new = Sampler {
             shards: shards.max(1) as u64,
             budget: None,
+            weight: None,
             epoch: now,
             now: 0,
             pressure: Pressure::Normal,
@@ -100,7 +106,7 @@ impl<S: Held> Sampler<S> {
 
     /// Copies that the sampler makes of what it holds are charged to `budget`.
     pub fn with_budget(self, budget: Budget) -> Sampler<S> {
-        Sampler { budget: Some(budget), ..self }
+        Sampler { weight: Some(budget.charge(0)), budget: Some(budget), ..self }
     }
 
     /// Takes a span.
@@ -116,14 +122,15 @@ impl<S: Held> Sampler<S> {
         }
         let key = match self.index.get(&id) {
             Some(&key) => key,
-            None => match self.recall(id) {
-                Past::Kept(entry, age) => return self.follow_kept(id, entry, age, mark, span, out),
-                Past::Dropped(entry, age) => return self.follow_dropped(id, entry, age, facts, span, out),
-                Past::Forgotten => {
+            None => match (self.recall(id), self.overloaded()) {
+                (Past::Kept(entry, age), _) => return self.follow_kept(id, entry, age, mark, span, out),
+                (Past::Dropped(entry, age), _) => return self.follow_dropped(id, entry, age, facts, span, out),
+                (_, Some(threshold)) => return self.judge_alone(id, mark, threshold, span, out),
+                (Past::Forgotten, None) => {
                     out.late.reopened += 1;
                     self.begin(id, true, out)
                 }
-                Past::Unknown => self.begin(id, false, out),
+                (Past::Unknown, None) => self.begin(id, false, out),
             },
         };
         match self.traces.get(key).map(|trace| trace.state) {
@@ -183,6 +190,21 @@ impl<S: Held> Sampler<S> {
         }
         while self.holds.front().is_some_and(|&key| self.traces.get(key).is_none()) {
             self.holds.pop_front();
+        }
+        self.weigh();
+    }
+
+    /// What is charged beside spans.
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> usize {
+        self.weight.as_ref().map_or(0, Charge::bytes)
+    }
+
+    /// Brings the account of what is not spans up to date.
+    pub(super) fn weigh(&mut self) {
+        let weight = self.index.len() * TRACE_WEIGHT + self.kept.memory() + self.dropped.memory();
+        if let Some(charge) = &mut self.weight {
+            charge.resize(weight);
         }
     }
 

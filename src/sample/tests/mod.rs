@@ -4,6 +4,7 @@ mod cases;
 mod model;
 mod options;
 mod order;
+mod pressure;
 mod rules;
 mod scale;
 mod wire;
@@ -261,6 +262,7 @@ impl Rig {
         self.late.reopened += out.late.reopened;
         self.sums.unsampled_spans += out.unsampled_spans;
         self.sums.keep_class_lost += out.keep_class_lost;
+        self.sums.capped_spans += out.capped_spans;
         self.sums.inconsistent_randomness += out.inconsistent_randomness;
         self.sums.inconsistent_threshold += out.inconsistent_threshold;
         self.sums.unparseable_tracestate += out.unparseable_tracestate;

@@ -133,29 +133,6 @@ fn an_early_keep_streams_what_follows_and_stamps_the_root_as_it_passes() {
 }
 
 #[test]
-fn released_at_the_decision_an_error_waits_for_its_trace_and_is_evicted_last_and_kept() {
-    let mut rig = Rig::new("{ policies: [], release: at_decision }");
-    let (error, root) = (rig.admit(span(1, 2, 1).error()), rig.admit(span(1, 1, 0)));
-    rig.pass(0.9);
-    assert_eq!((rig.left.len(), rig.sampler.held()), (0, 2));
-    rig.pass(0.1);
-    assert_eq!(rig.last(), ("_always_keep", "error", "complete"));
-    assert!(rig.gone(error).keep_class && rig.gone(root).has("policy"));
-    // The error is the oldest, and complete.
-    rig.admit(span(2, 1, 0).error());
-    for n in 3..10 {
-        rig.admit(span(n, 1, 9));
-    }
-    let mut order = Vec::new();
-    while rig.sampler.held_bytes() > 0 {
-        rig.step(|sampler, now, out| sampler.pressure(Pressure::Evict, now, out));
-        order.extend(rig.decisions.drain(..).skip(if order.is_empty() { 1 } else { 0 }).map(|decided| decided.decision.as_str()));
-    }
-    assert_eq!(order, [["drop"; 7].as_slice(), &["keep"]].concat());
-    assert_eq!(rig.left.len(), 3);
-}
-
-#[test]
 fn a_keep_policy_fires_as_soon_as_it_cannot_become_false() {
     let text = "
 policies:
