@@ -11,13 +11,9 @@ use crate::enrich::look::{Look, Looker};
 use crate::enrich::meters::Meters;
 use crate::enrich::note::Note;
 use crate::enrich::owners::{Member, Owners};
-<<<<<<< HEAD
-use crate::enrich::rewrite;
-use crate::enrich::roles::{Answers, Responses, Role, Roles, Usage, Verdict};
-=======
 use crate::enrich::responses::{Answers, Responses};
+use crate::enrich::rewrite;
 use crate::enrich::roles::{Role, Roles, Usage, Verdict};
->>>>>>> enrichfast
 use crate::enrich::ruling;
 use crate::enrich::settings::Settings;
 use crate::enrich::source::Source;

@@ -32,11 +32,8 @@ mod note;
 mod owners;
 mod profiles;
 mod release;
-<<<<<<< HEAD
-mod rewrite;
-=======
 mod responses;
->>>>>>> enrichfast
+mod rewrite;
 mod ruling;
 mod scan;
 mod sets;
