@@ -136,6 +136,8 @@ pub(crate) struct Words {
     found: Vec<Found>,
     /// The redaction token that was read last: where it begins and ends.
     token: (usize, usize),
+    /// One past the last byte so far that is no character of its own or ends a blank line. Behind it windows are counted in bytes.
+    hard: usize,
 }
 
 /// A word in the text.
@@ -151,19 +153,31 @@ struct Found {
 impl Words {
     /// Which types have one of their words near `start..end`.
     pub(crate) fn around(&mut self, text: &str, start: usize, end: usize) -> u64 {
-        let from = before(text, start);
-        let to = after(text, end);
-        self.read(text.as_bytes(), from, to);
+        let (mut from, mut to) = (start.saturating_sub(BEFORE), text.len().min(end + AFTER));
+        if !self.is_simple(text.as_bytes(), from, to) {
+            (from, to) = (before(text, start), after(text, end));
+            self.read(text.as_bytes(), from, to);
+        }
         // A word after it counts where it begins near: "(Australian Business Number)" is long.
         self.within(from, start, start) | self.within(end, to, text.len())
     }
 
+    /// Reads on to there, and answers whether from the one position to the other each byte is a character and no line is blank.
+    fn is_simple(&mut self, bytes: &[u8], from: usize, to: usize) -> bool {
+        // A blank line may end with the byte behind.
+        self.read(bytes, from, bytes.len().min(to + 1));
+        self.hard <= from
+    }
+
     /// Which types have one of their words near any candidate between two positions, or between them.
     pub(crate) fn near(&mut self, text: &str, start: usize, end: usize) -> u64 {
-        let from = before(text, start);
+        let mut from = start.saturating_sub(BEFORE);
         // A window of twenty characters, of four bytes at most, behind the last end; a word that begins in it may end past it.
         let to = text.len().min(end + 4 * AFTER);
-        self.read(text.as_bytes(), from, to);
+        if !self.is_simple(text.as_bytes(), from, to) {
+            from = before(text, start);
+            self.read(text.as_bytes(), from, to);
+        }
         self.found.iter().rev().take_while(|found| found.start >= from).fold(0, |all, found| all | found.bits)
     }
 
@@ -180,7 +194,7 @@ impl Words {
         if from < self.from || from > self.to {
             let begin = from.saturating_sub(SLACK);
             self.found.clear();
-            (self.from, self.to, self.token) = (begin, begin, (0, 0));
+            (self.from, self.to, self.token, self.hard) = (begin, begin, (0, 0), begin);
         }
         if self.found.len() >= REMEMBERED {
             self.from = self.from.max(from.saturating_sub(FAR));
@@ -189,6 +203,9 @@ impl Words {
         let mut prev = self.to.checked_sub(1).and_then(|p| bytes.get(p)).copied().unwrap_or(b' ');
         for at in self.to..to {
             let Some(&here) = bytes.get(at) else { break };
+            if here >= 0x80 || (here == b'\n' && prev == b'\n') {
+                self.hard = at + 1;
+            }
             if here == b'[' && at >= self.token.1 {
                 self.token = (at, token_end(bytes, at));
             }
@@ -368,18 +385,9 @@ fn same(here: &[u8], word: &[u8], key: bool) -> bool {
     })
 }
 
-/// Characters of one byte and no line ends: then positions are counted without a look at each byte.
-fn one_byte_each(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |all, b| all & (*b < 0x80) & (*b != b'\n'))
-}
-
 /// Where the window before `start` begins: at most [`BEFORE`] characters back, and behind a blank line.
 fn before(text: &str, start: usize) -> usize {
     let bytes = text.as_bytes();
-    let from = start.saturating_sub(BEFORE);
-    if bytes.get(from..start).is_some_and(one_byte_each) {
-        return from;
-    }
     let mut at = start;
     let mut chars = 0;
     while at > 0 && chars < BEFORE {
@@ -398,10 +406,6 @@ fn before(text: &str, start: usize) -> usize {
 /// Where the window after `end` stops.
 fn after(text: &str, end: usize) -> usize {
     let bytes = text.as_bytes();
-    let to = bytes.len().min(end + AFTER);
-    if bytes.get(end..to).is_some_and(one_byte_each) {
-        return to;
-    }
     let mut at = end;
     let mut chars = 0;
     while at < bytes.len() && chars < AFTER {

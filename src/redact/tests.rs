@@ -1,6 +1,7 @@
 //! The promises of the whole: twice is once, JSON stays JSON, nothing outside a finding changes, no input stalls.
 
 use super::*;
+use cpu_time::ThreadTime;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -312,6 +313,26 @@ fn hostile_input_takes_linear_time() {
     }
 }
 
+/// Time on the processor for twice as much text is about twice, whatever the text; what would be quadratic takes four times as long, and
+/// over eight times the text sixty-four times.
+#[test]
+fn eight_times_the_text_takes_about_eight_times_as_long() {
+    let redactor = redactor();
+    for part in ["1", "1 ", "1-", "12:", "@", "a.a.a.a@", "-----BEGIN PRIVATE KEY-----", "a:", "0a", "password=", "://a:b@", "eyJ.", "phone 12 "] {
+        let time = |size: usize| {
+            let text = part.repeat(size / part.len());
+            let measured = || {
+                let start = ThreadTime::now();
+                redactor.text(&text, None, &mut Findings::new());
+                start.elapsed()
+            };
+            (0..3).map(|_| measured()).min().unwrap_or_default()
+        };
+        let (short, long) = (time(8 << 10), time(64 << 10));
+        assert!(long < short * 30 + Duration::from_millis(20), "{part}: {short:?} and {long:?}");
+    }
+}
+
 /// What a hidden text could be made of: entities, near misses, escapes, words that are context, and noise.
 fn piece() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
@@ -441,6 +462,22 @@ proptest! {
             at = finding.end;
         }
         prop_assert!(rest.ends_with(&text[at..]));
+    }
+
+    #[test]
+    fn all_processors_find_the_same(text in soup(), key in prop::sample::select(vec![None, Some("customer_phone"), Some("password")])) {
+        let (mut fast, mut portable) = (Findings::with_positions(), Findings::with_positions());
+        let redacted = redactor().text(&text, key, &mut fast);
+        prop_assert_eq!(redacted, redactor().portable().text(&text, key, &mut portable));
+        prop_assert_eq!(fast.take_positions(), portable.take_positions());
+    }
+
+    #[test]
+    fn bytes_stay_text_where_they_were(text in soup(), noise in prop::collection::vec(any::<u8>(), 0..6), redactor in redactors()) {
+        let bytes = [text.as_bytes(), &noise, text.as_bytes()].concat();
+        let redacted = redactor.bytes(&bytes, None, &mut Findings::new());
+        let redacted = redacted.as_deref().unwrap_or(&bytes);
+        prop_assert_eq!(std::str::from_utf8(redacted).is_ok(), std::str::from_utf8(&bytes).is_ok());
     }
 
     #[test]
