@@ -10,6 +10,8 @@ COPY Cargo.toml Cargo.lock ./
 # Cargo wants every target of the manifest to be there, also those that are not built.
 COPY benches benches
 COPY tests/it/main.rs tests/it/main.rs
+# Its comments are the descriptions of the JSON Schema.
+COPY config.example.yaml config.example.yaml
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

@@ -2,7 +2,7 @@
 
 use crate::cli::source::Source;
 use crate::cli::{Failure, finish_output};
-use crate::config::{print_effective, schema};
+use crate::config::{print_whole, schema};
 use std::io::Write;
 
 /// Flags of `check`.
@@ -10,8 +10,8 @@ use std::io::Write;
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
-    /// Print what is set once files, `--set` and variables are put together, secrets masked, and where no exporters are set, those chosen
-    /// from the environment. Every key that is not printed has its default.
+    /// Print the whole config: what is set once files, `--set` and variables are put together, secrets masked; the default of every key that
+    /// is not, except within exporters; and where no exporters are set, those chosen from the environment.
     #[arg(long)]
     print: bool,
     /// Print a JSON Schema of the config instead, for editors.
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         eprintln!("warning: {warning}");
     }
     if args.print {
-        print!("{}", print_effective(&loaded.tree, &loaded.value.exporters));
+        print!("{}", print_whole(&loaded.tree, &loaded.value.exporters));
         return Ok(());
     }
     let name = args.source.config.as_ref().map_or_else(|| "the built-in config".to_owned(), |p| p.display().to_string());

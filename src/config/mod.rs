@@ -11,7 +11,7 @@
 
 pub use self::file::{File, Processors, Sections, load_file, load_text};
 pub use self::load::{Findings, Loaded, Sources, load, load_checked};
-pub use self::print::print_effective;
+pub use self::print::print_whole;
 pub use self::problem::{Problem, Problems};
 pub use self::schema::schema;
 pub use self::service::{Admin, AdminAuth, Journal, JournalSync, Memory, Pipeline, Service};

@@ -3,12 +3,55 @@
 //! After merging, `--set` and expansion it is not obvious what a stage was told. Secrets are `***`, with the
 //! expression they came from beside them, so that a wrong variable is seen without its value.
 
+use super::schema::EXAMPLE;
 use super::tree::{Kind, MASK, Node, Path, Segment, Shown, Tree};
+use super::yaml;
 use crate::forward;
+
+/// YAML of the whole config: what was set, as [`print_effective`] has it, and the default of every key that was not, except within
+/// exporters.
+pub fn print_whole(tree: &Tree, exporters: &forward::Config) -> String {
+    // The example says what holds without a config; tests compare the two.
+    let (Some(mut root), _) = yaml::parse(0, EXAMPLE) else { return print_effective(tree, exporters) };
+    if let Kind::Map(sections) = &mut root.kind {
+        sections.retain(|(key, _)| key.name != "exporters");
+    }
+    // A protocol that is not named beside one that is, is off.
+    let protocols = Path(["receivers", "otlp", "protocols"].map(|key| Segment::Key(key.to_owned())).to_vec());
+    if let Some(Kind::Map(set)) = tree.root.get(&protocols).map(|node| &node.kind)
+        && !set.is_empty()
+        && let Some(Kind::Map(defaults)) = descend(&mut root, &protocols).map(|node| &mut node.kind)
+    {
+        defaults.retain(|(key, _)| set.iter().any(|(named, _)| named.name == key.name));
+    }
+    overlay(&mut root, &tree.root);
+    print_effective(&Tree { root, sources: tree.sources.clone() }, exporters)
+}
+
+/// The section at a path.
+fn descend<'n>(node: &'n mut Node, path: &Path) -> Option<&'n mut Node> {
+    path.0.iter().try_fold(node, |node, segment| node.child_mut(segment))
+}
+
+/// Lays what was set over the defaults. An empty section is that section with its defaults.
+fn overlay(base: &mut Node, set: &Node) {
+    match (&mut base.kind, &set.kind) {
+        (Kind::Map(entries), Kind::Map(more)) => {
+            for (key, node) in more {
+                match entries.iter_mut().find(|(known, _)| known.name == key.name) {
+                    Some((_, below)) => overlay(below, node),
+                    None => entries.push((key.clone(), node.clone())),
+                }
+            }
+        }
+        (Kind::Map(_), Kind::Null) => {}
+        _ => *base = set.clone(),
+    }
+}
 
 /// YAML of everything that was set. Values that were expanded or are secret by type or name are `***`. Where no exporters were set,
 /// `exporters` are those that were chosen instead.
-pub fn print_effective(tree: &Tree, exporters: &forward::Config) -> String {
+pub(super) fn print_effective(tree: &Tree, exporters: &forward::Config) -> String {
     let mut out = String::new();
     let (mut root, mut chosen) = (tree.root.clone(), true);
     if let Kind::Map(entries) = &mut root.kind {
@@ -147,5 +190,30 @@ mod tests {
     fn exporters_that_are_set_are_printed_as_they_were_set() {
         let printed = printed("exporters: {debug: {}}");
         assert_eq!(printed, "exporters:\n  debug: {}\n");
+    }
+
+    #[test]
+    fn the_whole_config_says_what_holds_and_reads_back_as_the_same() {
+        for text in [
+            "",
+            "service: {shutdown_timeout: 3s, spend: {keys: [], budgets: [{name: a, usd: 1}]}}\nexporters: {debug: {}}",
+            "receivers: {otlp: {protocols: {http: }}}\nprocessors: {redaction: {enabled: false, entities: {EMAIL: mask}}, enrich: }",
+            "receivers: {otlp: {protocols: {grpc: {endpoint: '127.0.0.1:1'}}}}\nprocessors: {tail_sampling: {policies: [], always_keep: [error]}}",
+        ] {
+            let load =
+                |text: &str| load_file(Sources::new().text("t.yaml", text), |_: &File, _| {}).unwrap_or_else(|p| panic!("{p}\n{text}"));
+            let loaded = load(text);
+            let whole = print_whole(&loaded.tree, &loaded.value.exporters);
+            for key in [
+                "decision_wait: 30s",
+                "max_series: 10000",
+                "max_scan_bytes: 64MiB",
+                "price_orphan_aggregates: false",
+                "endpoint: 127.0.0.1:8888",
+            ] {
+                assert!(whole.contains(key), "{key} in {whole}");
+            }
+            assert_eq!(format!("{:?}", load(&whole).value), format!("{:?}", loaded.value), "{whole}");
+        }
     }
 }

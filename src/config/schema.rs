@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The example, which has a comment and the default for every key.
-const EXAMPLE: &str = include_str!("../../config.example.yaml");
+pub(super) const EXAMPLE: &str = include_str!("../../config.example.yaml");
 
 /// A key and a word that no section knows.
 const NOBODY: &str = "nobodys_key";

@@ -1,5 +1,6 @@
 //! Broken configs and what is said about them, on sections shaped like those of the stages.
 
+use super::print::print_effective;
 use super::*;
 use crate::forward;
 use crate::telemetry::logs;

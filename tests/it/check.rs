@@ -245,3 +245,13 @@ service: {{ admin: {{ auth: {{ bearer_tokens: [\"${{file:token}}\"] }} }} }}
     );
     assert!(ran.status == 2 && !ran.err.contains("s3cr3t"), "{ran:?}");
 }
+
+#[test]
+fn a_schema_for_editors_is_printed() {
+    let ran = tollgate(["check", "--schema"], b"");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let schema: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    let sections: Vec<&String> = schema["properties"].as_object().expect("sections").keys().collect();
+    assert_eq!(sections, ["exporters", "processors", "receivers", "service"]);
+    assert!(ran.out.contains("How long a trace waits for its spans"), "descriptions are those of the example");
+}
