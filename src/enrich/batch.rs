@@ -20,7 +20,7 @@ use crate::enrich::source::{Library, Noted, Source};
 use crate::enrich::tokens::{self, Family, Tokens};
 use crate::enrich::usage::{Usage, settle};
 use crate::enrich::write::{self, Manner, Writer};
-use crate::enrich::{Observer, Settings, Shared, evidence, finishes, json};
+use crate::enrich::{Observer, Settings, Shared, digest, evidence, finishes, json};
 use crate::otlp::head::Head;
 use crate::otlp::request::Draft;
 use crate::otlp::span::{self, SpanId, SpanView, TraceId};
@@ -291,7 +291,10 @@ impl Batch {
                 source
             }
         };
-        call(plan, &attributes, &view, &source, settings, meters, out, observer)
+        let model = fields::request_model(&attributes).or_else(|| model_of_name(plan, &attributes, &view));
+        let digest = digest::of(plan.kind, model, item, &view);
+        let facts = call(plan, &attributes, &view, &source, settings, meters, out, observer);
+        SpanFacts { digest, tool: plan.kind == Kind::Tool, ..facts }
     }
 }
 

@@ -42,6 +42,10 @@ pub struct SpanFacts {
     pub llm_call: bool,
     /// Whether it has usage that could not be priced.
     pub unpriced: bool,
+    /// A number that model calls for the same input share, and tool calls with the same arguments; 0 where it is neither.
+    pub digest: u64,
+    /// Whether it is a tool call.
+    pub tool: bool,
     /// Cost in US dollars.
     pub cost: Usd,
     /// Input tokens, cache reads and writes included.

@@ -19,6 +19,7 @@ pub mod usage;
 
 mod batch;
 mod classify;
+mod digest;
 mod evidence;
 mod fields;
 mod finishes;

@@ -5,7 +5,7 @@
 
 use crate::otlp::request::Item;
 use crate::otlp::signal::Signal;
-use crate::otlp::span::{self, KeyValue, SpanView};
+use crate::otlp::span::{self, EventView, KeyValue, SpanView};
 use crate::otlp::wire::{Fields, Value};
 use crate::telemetry::memory::Budget;
 
@@ -36,6 +36,11 @@ pub trait Held: Sized {
 
     /// Calls `visit` with every attribute: first those of the span, then of the resource, then of the scope.
     fn attributes(&self, visit: &mut dyn FnMut(Place, KeyValue<'_>));
+
+    /// Calls `visit` with every event of a span.
+    fn events(&self, visit: &mut dyn FnMut(EventView<'_>)) {
+        let _ = visit;
+    }
 
     /// The same things, as many, in the same order, without what else they pin in memory.
     fn detach(items: Vec<Self>, budget: Option<&Budget>) -> Vec<Self> {
@@ -78,6 +83,12 @@ impl Held for Item {
         }
         self.head().resource_attributes().for_each(|pair| visit(Place::Resource, KeyValue::read(pair)));
         self.head().scope_attributes().for_each(|pair| visit(Place::Scope, KeyValue::read(pair)));
+    }
+
+    fn events(&self, visit: &mut dyn FnMut(EventView<'_>)) {
+        if self.signal() == Signal::Traces {
+            span::read(self.body(), |_| {}, |event| visit(EventView::read(event)));
+        }
     }
 
     fn detach(items: Vec<Item>, budget: Option<&Budget>) -> Vec<Item> {

@@ -6,7 +6,8 @@ use crate::otlp::trace_state;
 use crate::sample::arena::{Arena, List, NOWHERE};
 use crate::sample::deadlines::{Key, NEVER, Time};
 use crate::sample::links::{self, Links};
-use crate::sample::outcome::{Reason, Trigger};
+use crate::sample::outcome::{Decision, Reason, Trigger, Vote};
+use crate::sample::patterns::Patterns;
 use crate::sample::stamp::Moment;
 use crate::sample::threshold::{self, Threshold};
 use crate::sample::totals::Totals;
@@ -62,14 +63,22 @@ pub(super) struct Trace {
     counted: bool,
     /// It had been decided before, and forgotten.
     pub(super) returned: bool,
+    /// It waits for a budget.
+    pub(super) queued: bool,
+    /// It is of the keep class, past its limit: decided like any other.
+    pub(super) limited: bool,
+    /// What repeats in it, where it has calls.
+    pub(super) patterns: Option<Box<Patterns>>,
     pub(super) standing: Option<Box<Standing>>,
 }
 
 /// What tracestates say.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Probabilities {
-    randomness: Option<u64>,
+    pub(super) randomness: Option<u64>,
     of_root: bool,
+    /// The randomness was made here, and is written on what leaves.
+    pub(super) made: bool,
     pub(super) disagree: bool,
     /// The largest threshold.
     pub(super) largest: u64,
@@ -79,11 +88,13 @@ pub(super) struct Probabilities {
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub(super) policy: Arc<str>,
-    pub(super) matched: Arc<[Arc<str>]>,
+    pub(super) matched: Arc<[Vote]>,
     pub(super) reason: Reason,
     pub(super) threshold: Threshold,
     pub(super) moment: Moment,
     pub(super) reopened: bool,
+    /// What would have become of it, where that is another question.
+    pub(super) shadow: Option<Decision>,
     /// Whether a span got the attributes of the decision.
     pub(super) stamped: bool,
     /// Dropped by a policy that outranks the keep class: nothing brings it back.
@@ -115,6 +126,9 @@ impl Trace {
             waits_for: 0,
             counted: true,
             returned,
+            queued: false,
+            limited: false,
+            patterns: None,
             standing: None,
         }
     }
@@ -169,6 +183,9 @@ impl Trace {
         let (new, whole) = self.connect(id, parent, at, arena, spare);
         if new {
             self.totals.add(facts);
+            if Patterns::concern(facts) {
+                self.patterns.get_or_insert_default().add(facts, &mut self.totals);
+            }
         } else {
             self.totals.add_again(facts);
         }

@@ -156,8 +156,8 @@ fn collect(path: &str, out: &mut BTreeSet<String>) {
         let words = [accepted(&at(path, "nobodys_key")), accepted(&at(&place, "nobodys_key"))].concat();
         for key in accepted(&at(&place, inner)).into_iter().filter(|key| !words.contains(key)) {
             let below = if path.is_empty() { key } else { format!("{place}.{key}") };
-            // What stands in a policy of a policy is a policy again.
-            if out.insert(below.replace("[0]", "")) && !below.ends_with("_sub_policy") {
+            // What stands in a policy of a policy is a policy again, and so is a shadow.
+            if out.insert(below.replace("[0]", "")) && !below.ends_with("_sub_policy") && !below.ends_with("shadow_policies") {
                 collect(&below, out);
             }
         }
