@@ -118,16 +118,21 @@ impl Redact {
 
     /// Items redacted before they are held, for a journal without a key. They pass [`Redact::apply`] again as they leave, which changes
     /// nothing: redacting twice is redacting once.
-    pub fn early(&mut self, items: &[Item]) -> Vec<Option<Item>> {
+    /// `found` is told what was found in each, by its place.
+    pub fn early(&mut self, items: &[Item], found: &mut dyn FnMut(usize, &Findings)) -> Vec<Option<Item>> {
         let Some(signal) = items.first().map(Item::signal) else { return Vec::new() };
         let mut packed = Packer::with_capacity(signal, items.len(), items.iter().map(Item::size).sum(), Some(&self.budget));
         let mut passed = Vec::with_capacity(items.len());
-        for item in items {
+        for (place, item) in items.iter().enumerate() {
             self.scratch.clear();
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal);
             // What is found is counted as it leaves.
-            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut Findings::new());
+            let mut findings = Findings::new();
+            let ok = self.push(&mut batch, item.head(), item.body(), 0, &mut findings);
+            if !findings.is_empty() {
+                found(place, &findings);
+            }
             passed.push(ok);
             if let Some(head) = batch.heads.into_list().first().filter(|_| ok) {
                 packed.push(head, |bytes| bytes.extend_from_slice(&batch.bytes), &[]);
@@ -270,7 +275,7 @@ mod tests {
         let items: Vec<Item> = items.into_iter().map(|(item, ())| item).collect();
         let redactor = Redactor::new(&Config::default()).unwrap();
         let mut redact = Redact::new(Some(Arc::new(redactor)), Budget::new(1 << 20));
-        let early = redact.early(&items);
+        let early = redact.early(&items, &mut |_, _| {});
         let body = early.first().and_then(Option::as_ref).unwrap().body();
         assert!(!has(body, "bob@example.org") && has(body, "chat [EMAIL]") && has(body, "[EMAIL]"));
         assert!(has(body, "kept@example.org") && has(body, "model@2025-11-20.example.org"));

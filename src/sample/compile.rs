@@ -2,6 +2,8 @@
 //!
 //! Everything that is wrong is found here, at once, and named by the path of its key; past this point no policy can fail.
 
+use crate::enrich::facts::REDACTED;
+use crate::sample::conditions::redaction_hits::Hits;
 use crate::sample::conditions::{Condition, Fault, Test};
 use crate::sample::config::{Config, Evaluation, Fallback, KeepClass};
 use crate::sample::expr::Expr;
@@ -37,6 +39,7 @@ impl Policies {
         let mut compiler = Compiler {
             watch: Watch::default(),
             rares: Vec::new(),
+            redacted: Vec::new(),
             errors: Vec::new(),
             notes: Vec::new(),
             precision: config.tracestate.precision,
@@ -72,6 +75,7 @@ impl Policies {
             live,
             shadow: Some(shadow).filter(|shadow| !shadow.list.is_empty()),
             rares: compiler.rares,
+            redacted: compiler.redacted,
             root,
             limits,
             class_keys: KeepClass::ALL.map(|class| format!("_always_keep/{}", class.as_str()).into()),
@@ -85,6 +89,7 @@ impl Policies {
 struct Compiler {
     watch: Watch,
     rares: Vec<Rare>,
+    redacted: Vec<Vec<String>>,
     errors: Vec<ConfigError>,
     notes: Vec<String>,
     precision: u32,
@@ -364,6 +369,16 @@ impl Compiler {
         match test {
             Test::Always => Some(Expr::True),
             Test::Trace(test) => Some(Expr::Trace(test)),
+            Test::Redacted { types, min } => {
+                let place = self.redacted.iter().position(|known| *known == types).unwrap_or(self.redacted.len());
+                if place == self.redacted.len() {
+                    self.redacted.push(types);
+                }
+                if place >= REDACTED {
+                    self.error(path, format!("asks for other types than those before it; {REDACTED} lists of types are told apart"));
+                }
+                Some(Expr::Trace(Arc::new(Hits { min, place })))
+            }
             Test::Rare { keys, first, per } => {
                 let number = u16::try_from(self.rares.len()).ok()?;
                 let bit = self.watch.bit(Rule::Later(number))?;

@@ -14,7 +14,7 @@ use crate::sample::sampler::{Sampler, nanos};
 use crate::sample::stamp::{Attempts, Context, Detail, Moment, On, Probability, Stamp};
 use crate::sample::threshold::Threshold;
 use crate::sample::totals::Mark;
-use crate::sample::trace::{Standing, State, Trace};
+use crate::sample::trace::{Standing, State, Trace, number};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +53,10 @@ impl<S: Held> Sampler<S> {
         match self.traces.get(key).map(|trace| (trace.state, trace.logs_only())) {
             Some((State::Pending, true)) => self.let_go(key, out),
             Some((State::Pending, false)) => {
-                self.prepare(key, out);
+                // What waits for a budget was made ready before it began to wait.
+                if self.traces.get(key).is_some_and(|trace| !trace.queued) {
+                    self.prepare(key, out);
+                }
                 if self.waits_for_budget(key, trigger, out) {
                     return;
                 }
@@ -80,7 +83,6 @@ impl<S: Held> Sampler<S> {
     /// Makes a trace ready to be decided.
     fn prepare(&mut self, key: Key, out: &mut Outcome<S>) {
         self.hold_to_limit(key, out);
-        // What waits for a budget was made ready before it began to wait.
         if self.traces.get(key).is_some_and(|trace| !trace.queued) {
             self.make_randomness(key, out);
             self.mark_rare(key);
@@ -145,8 +147,9 @@ impl<S: Held> Sampler<S> {
             self.learned.within(&policies.class_key(at), limit, 1, self.shards, self.now);
         }
         let attempts = trace.patterns.as_ref().filter(|_| record != Record::None && Patterns::concern(facts));
-        let attempt = attempts.and_then(|patterns| patterns.attempt(facts.digest, facts.start, facts.end));
-        let attempts: Option<Attempts> = attempt.map(|attempt| [((facts.start, facts.end.max(facts.start)), attempt)].into());
+        let id_of_span = number(facts.span_id);
+        let attempt = attempts.and_then(|patterns| patterns.attempt(id_of_span));
+        let attempts: Option<Attempts> = attempt.map(|attempt| [(id_of_span, attempt)].into());
         let Some(standing) = trace.standing.as_deref_mut() else { return };
         let bears = record == Record::Root && mark.root() && !standing.stamped;
         standing.stamped |= bears;

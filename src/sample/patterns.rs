@@ -5,6 +5,7 @@
 
 use crate::enrich::facts::SpanFacts;
 use crate::sample::totals::Totals;
+use crate::sample::trace::number;
 use crate::units::Usd;
 
 /// So many model calls of a trace are looked at, and so many different tool calls; a trace with more is a loop of another kind.
@@ -21,6 +22,8 @@ pub(super) struct Patterns {
 #[derive(Clone, Copy, Debug)]
 struct Call {
     digest: u64,
+    /// Its span id as a number.
+    id: u64,
     start: u64,
     end: u64,
     failed: bool,
@@ -63,7 +66,8 @@ impl Patterns {
         } else if self.calls.len() < MAX {
             let SpanFacts { digest, start, end, cost, .. } = *facts;
             self.failed |= facts.error.is_some();
-            let call = Call { digest, start, end: end.max(start), failed: facts.error.is_some(), cost };
+            let id = number(facts.span_id);
+            let call = Call { digest, id, start, end: end.max(start), failed: facts.error.is_some(), cost };
             let at = self.calls.partition_point(|other| (other.digest, other.start, other.end) <= (call.digest, call.start, call.end));
             self.calls.insert(at, call);
             self.sum(totals);
@@ -96,23 +100,23 @@ impl Patterns {
     }
 
     /// Where a span stands among the attempts of its call; none where it was not retried and is no retry.
-    pub(super) fn attempt(&self, digest: u64, start: u64, end: u64) -> Option<Attempt> {
+    pub(super) fn attempt(&self, id: u64) -> Option<Attempt> {
         if !self.failed {
             return None;
         }
         self.runs().find_map(|run| {
-            let at = run.iter().position(|call| (call.digest, call.start, call.end) == (digest, start, end.max(start)))?;
+            let at = run.iter().position(|call| call.id == id)?;
             let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             Some(Attempt { number: count(at + 1), of: count(run.len()), recovered: run.last().is_some_and(|last| !last.failed) })
         })
     }
 
-    /// Every attempt of a retried call, by start and end of its span.
-    pub(super) fn attempts(&self) -> impl Iterator<Item = ((u64, u64), Attempt)> + '_ {
+    /// Every attempt of a retried call, by the id of its span.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (u64, Attempt)> + '_ {
         self.runs().flat_map(|run| {
             let recovered = run.last().is_some_and(|last| !last.failed);
             let of = u32::try_from(run.len()).unwrap_or(u32::MAX);
-            (1..).zip(run).map(move |(number, call)| ((call.start, call.end), Attempt { number, of, recovered }))
+            (1..).zip(run).map(move |(number, call)| (call.id, Attempt { number, of, recovered }))
         })
     }
 }
@@ -121,11 +125,21 @@ impl Patterns {
 mod tests {
     use super::*;
     use crate::enrich::facts::ErrorClass;
+    use crate::otlp::span::SpanId;
     use proptest::prelude::*;
 
     fn call(digest: u64, start: u64, failed: bool) -> SpanFacts {
         let error = failed.then_some(ErrorClass::Transient);
-        SpanFacts { digest, llm_call: true, start, end: start + 5, error, cost: Usd::from_pico(7), ..SpanFacts::default() }
+        SpanFacts {
+            span_id: SpanId::new(&(digest * 1000 + start + 1).to_be_bytes()),
+            digest,
+            llm_call: true,
+            start,
+            end: start + 5,
+            error,
+            cost: Usd::from_pico(7),
+            ..SpanFacts::default()
+        }
     }
 
     fn sums(calls: &[SpanFacts]) -> Totals {
@@ -159,7 +173,7 @@ mod tests {
         for facts in [call(1, 20, false), call(1, 0, true), call(1, 10, true), call(3, 0, true)] {
             patterns.add(&facts, &mut totals);
         }
-        let at = |digest, start| patterns.attempt(digest, start, start + 5).map(|a| (a.number, a.of, a.recovered));
+        let at = |digest: u64, start: u64| patterns.attempt(digest * 1000 + start + 1).map(|a| (a.number, a.of, a.recovered));
         assert_eq!((at(1, 0), at(1, 20), at(3, 0)), (Some((1, 3, true)), Some((3, 3, true)), None));
         assert_eq!(patterns.attempts().count(), 3);
     }

@@ -35,6 +35,8 @@ pub struct Policies {
     /// Asked as well; empty where there are no shadow policies.
     pub(super) shadow: Option<Rules>,
     pub(super) rares: Vec<Rare>,
+    /// Types of findings that conditions ask for, by list.
+    pub(super) redacted: Vec<Vec<String>>,
     /// What makes a span the root, if not that it has no parent.
     pub(super) root: Option<Watch>,
     /// Limits of the keep class, in the order of `KeepClass::ALL`.
@@ -92,6 +94,12 @@ impl Policies {
     /// The config these came of.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Types of findings that conditions ask for: one list for each place of `SpanFacts::redacted`, an empty one for all types. Where it is
+    /// not empty, spans have to be redacted before they come here.
+    pub fn redaction_types(&self) -> &[Vec<String>] {
+        &self.redacted
     }
 
     /// What is legal and may surprise, for the log when the config is loaded.

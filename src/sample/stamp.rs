@@ -13,6 +13,7 @@ use crate::sample::outcome::{Decision, Reason, Trigger, Vote};
 use crate::sample::patterns::Attempt;
 use crate::sample::threshold::{self, Threshold};
 use crate::sample::totals::Totals;
+use crate::sample::trace::number;
 use std::sync::Arc;
 
 /// At most this many names of policies are written on a span.
@@ -29,12 +30,12 @@ pub struct Stamp {
     pub(super) detail: Option<Detail>,
     pub(super) late: bool,
     pub(super) partial: bool,
-    /// Spans that are attempts of a retried call, by start and end.
+    /// Spans that are attempts of a retried call.
     pub(super) attempts: Option<Attempts>,
 }
 
-/// Attempts of retried calls, by start and end of their spans.
-pub(super) type Attempts = Arc<[((u64, u64), Attempt)]>;
+/// Attempts of retried calls, by the ids of their spans.
+pub(super) type Attempts = Arc<[(u64, Attempt)]>;
 
 /// Which spans get the attributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,9 +131,8 @@ impl Stamp {
         } else if self.late || self.partial {
             self.write_marks(&mut Attributes::of_span(out));
         }
-        if let Some((_, attempt)) =
-            self.attempts.iter().flat_map(|list| list.iter()).find(|(at, _)| *at == (span.start, span.end.max(span.start)))
-        {
+        let attempt = self.attempts.as_ref().and_then(|list| list.iter().find(|(id, _)| *id == number(span.span_id)));
+        if let Some((_, attempt)) = attempt {
             let mut to = Attributes::of_span(out);
             to.int("tollgate.retry.attempt", attempt.number.into());
             to.int("tollgate.retry.attempts", attempt.of.into());

@@ -153,7 +153,7 @@ impl Watch {
                     Some(())
                 })
             }
-            Test::Always | Test::Trace(_) | Test::Ottl { .. } | Test::Rare { .. } => None,
+            Test::Always | Test::Trace(_) | Test::Ottl { .. } | Test::Rare { .. } | Test::Redacted { .. } => None,
         }
     }
 

@@ -80,7 +80,7 @@ impl Metrics {
         let builder = buckets(builder, "_seconds", &SECONDS);
         let builder = buckets(builder, "_bytes", &BYTES);
         let builder = buckets(builder, "_spans", &COUNTS);
-        let builder = buckets(builder, "adjusted_count", &COUNTS);
+        let builder = buckets(builder, "represented_traces", &COUNTS);
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         Metrics(Arc::new(Registry { recorder, handle, described: Mutex::default(), collect: Mutex::default(), money: Mutex::default() }))

@@ -13,6 +13,7 @@ mod numeric_attribute;
 pub(in crate::sample) mod ottl;
 pub(in crate::sample) mod ottl_condition;
 mod rare;
+pub(in crate::sample) mod redaction_hits;
 mod retries;
 mod span_count;
 mod span_latency;
@@ -35,6 +36,7 @@ pub use llm_calls::LlmCalls;
 pub use numeric_attribute::NumericAttribute;
 pub use ottl_condition::OttlCondition;
 pub use rare::Rare;
+pub use redaction_hits::RedactionHits;
 pub use retries::Retries;
 pub use span_count::SpanCount;
 pub use span_latency::SpanLatency;
@@ -159,6 +161,8 @@ conditions! {
     "ottl_condition" OttlCondition(OttlCondition),
     /// The trace is among the first of its kind.
     "rare" Rare(Rare),
+    /// So much was redacted in the trace.
+    "redaction_hits" RedactionHits(RedactionHits),
     /// A model call was tried so often.
     "retries" Retries(Retries),
     /// The trace has so many spans.
@@ -201,6 +205,8 @@ pub(super) enum Test {
     Ottl { spans: Vec<ottl::Node>, events: Vec<ottl::Node> },
     /// Of the trace as a whole.
     Trace(Arc<dyn TraceTest>),
+    /// Of what was redacted in the trace.
+    Redacted { types: Vec<String>, min: u32 },
     /// Of the trace and those before it with the same values.
     Rare { keys: Vec<String>, first: u32, per: Duration },
 }

@@ -72,9 +72,9 @@ fn all_types_of_the_collector_load_as_they_are() {
 
 /// One policy of the examples alone, without anything else that keeps.
 fn alone(name: &str) -> String {
-    let all: serde_yaml::Value = serde_yaml::from_str(EXAMPLES).unwrap();
-    let one = all["policies"].as_sequence().unwrap().iter().find(|policy| policy["name"].as_str() == Some(name)).unwrap();
-    format!("always_keep: []\npolicies:\n{}", serde_yaml::to_string(&vec![one]).unwrap())
+    let all: serde_json::Value = serde_yaml::from_str(EXAMPLES).unwrap();
+    let one = all["policies"].as_array().unwrap().iter().find(|policy| policy["name"].as_str() == Some(name)).unwrap();
+    format!("always_keep: []\npolicies: {}", serde_json::to_string(&vec![one]).unwrap())
 }
 
 #[test]
