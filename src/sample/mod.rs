@@ -5,7 +5,8 @@
 //! reads no clock and does no I/O, so the same arrivals give the same decisions, in a test, in `replay` and in production.
 //!
 //! A span comes in by [`Sampler::admit`] and goes out in an [`Outcome`]; between them is one of three states: *pending*
-//! (undecided), *open* (kept early, the rest streams through) or *held* (dropped, but not yet gone).
+//! (undecided), *open* (kept early, the rest streams through) or *held* (dropped, but not yet gone). A pending trace that a budget decides
+//! about waits for others (`queue`).
 
 pub mod conditions;
 pub mod config;

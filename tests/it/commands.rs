@@ -135,6 +135,9 @@ fn retries_and_loops_of_recorded_agents_are_found() {
     // Applications that try again by themselves, each with a failed call and then one that succeeds.
     let retried = of("a-app-retry");
     assert!(!retried.is_empty() && !keeps("retries", &retried).is_empty(), "{retried:?}");
+    // An agent that looks up the same again and again, and others whose arguments change with every call.
+    assert_eq!(keeps("tool_loop", &of("lf-agent-loop")).len(), 1);
+    assert_eq!(keeps("tool_loop", &of("v-anthropic-agent-loop")).len(), 0);
     // Ordinary calls and tools are neither.
     for ordinary in ["-basic-", "-tools-"] {
         assert_eq!(keeps("retries", &of(ordinary)), BTreeSet::new(), "{ordinary}");
