@@ -25,7 +25,9 @@ pub(crate) struct Recorded {
 pub(crate) enum InputError {
     #[error("{path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{path}: replay reads *.binpb (one request), *.json (one OTLP/JSON request) and *.jsonl (one request a line)")]
+    #[error(
+        "{path}: replay reads *.binpb (one request), *.json (one OTLP/JSON request), *.jsonl (one request a line) and *.otlp (any of them)"
+    )]
     Kind { path: PathBuf },
     #[error("{path}:{line}: {message}")]
     Json { path: PathBuf, line: usize, message: String },
@@ -37,7 +39,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Recorded>, InputError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let named = Signal::ALL.into_iter().find(|s| name.contains(&format!(".{}.", s.as_str())));
     let received = recorded_arrival(path, &name);
-    match path.extension().and_then(|e| e.to_str()) {
+    let kind = match path.extension().and_then(|e| e.to_str()) {
+        // A name that does not tell: lines of JSON, or one request.
+        Some("otlp") if bytes.trim_ascii_start().first() == Some(&b'{') => Some("jsonl"),
+        Some("otlp") => Some("binpb"),
+        kind => kind,
+    };
+    match kind {
         Some("binpb" | "pb" | "bin") => Ok(vec![Recorded { signal: named.unwrap_or(Signal::Traces), body: bytes.into(), received }]),
         Some("json") => {
             from_json(path, 1, named, &bytes).map(|recorded| vec![Recorded { received: recorded.received.or(received), ..recorded }])
@@ -127,6 +135,14 @@ mod tests {
             let (_folder, path) = file(name, b"");
             assert_eq!(read(&path).unwrap()[0].signal, signal);
         }
+    }
+
+    #[test]
+    fn what_an_otlp_file_holds_is_looked_at() {
+        let (_folder, path) = file("capture.otlp", b"{\"resourceLogs\":[]}\n{\"resourceSpans\":[]}\n");
+        assert_eq!(read(&path).unwrap().len(), 2);
+        let (_folder, path) = file("capture.otlp", b"");
+        assert_eq!(read(&path).unwrap()[0].signal, Signal::Traces);
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub(crate) struct Args {
     /// Write what is kept to this file, one OTLP/JSON request a line.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Recorded requests: *.binpb and *.json hold one, *.jsonl one a line; several files are read in the order given.
+    /// Recorded requests: *.binpb and *.json hold one, *.jsonl one a line, *.otlp either; several files are read in the order of their
+    /// recorded arrival, and without one in the order given.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 }

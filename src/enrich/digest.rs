@@ -15,42 +15,34 @@ const PART: usize = 512;
 /// Seeded, because senders choose the texts; one seed, because shards compare.
 static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Keys that hold what a model was asked, whole. Vocabularies that number their messages are told by the start of the key.
-const INPUTS: &[&[u8]] = &[
-    b"gen_ai.input.messages",
-    b"gen_ai.prompt",
-    b"gen_ai.content.prompt",
-    b"input.value",
-    b"ai.prompt",
-    b"ai.prompt.messages",
-    b"langfuse.observation.input",
-    b"mlflow.spanInputs",
-    b"traceloop.entity.input",
-    b"lmnr.span.input",
-    b"request_data",
-    b"events",
-];
+/// Whether a key holds what a model was asked, or a part of it: some vocabularies number their messages.
+fn is_input(key: &[u8]) -> bool {
+    match key {
+        b"gen_ai.input.messages" | b"gen_ai.prompt" | b"gen_ai.content.prompt" | b"input.value" | b"ai.prompt" | b"ai.prompt.messages" => {
+            true
+        }
+        b"langfuse.observation.input"
+        | b"mlflow.spanInputs"
+        | b"traceloop.entity.input"
+        | b"lmnr.span.input"
+        | b"request_data"
+        | b"events" => true,
+        _ => key.starts_with(b"gen_ai.prompt.") || key.starts_with(b"llm.input_messages.") || key.starts_with(b"llm.prompts."),
+    }
+}
 
-const NUMBERED: &[&[u8]] = &[b"gen_ai.prompt.", b"llm.input_messages.", b"llm.prompts."];
+/// Whether a key holds the arguments of a tool.
+fn is_arguments(key: &[u8]) -> bool {
+    let general = matches!(key, b"input.value" | b"langfuse.observation.input" | b"mlflow.spanInputs" | b"traceloop.entity.input");
+    general
+        || matches!(key, b"gen_ai.tool.call.arguments" | b"gen_ai.tool.arguments" | b"gen_ai.tool.input" | b"ai.toolCall.args")
+        || matches!(key, b"tool_arguments" | b"tool.arguments" | b"tool.parameters" | b"tool.input" | b"tool.args" | b"lmnr.span.input")
+}
 
-/// Keys that hold the arguments of a tool.
-const ARGUMENTS: &[&[u8]] = &[
-    b"gen_ai.tool.call.arguments",
-    b"gen_ai.tool.arguments",
-    b"gen_ai.tool.input",
-    b"tool_arguments",
-    b"tool.arguments",
-    b"tool.parameters",
-    b"tool.input",
-    b"ai.toolCall.args",
-    b"input.value",
-    b"langfuse.observation.input",
-    b"mlflow.spanInputs",
-    b"traceloop.entity.input",
-    b"lmnr.span.input",
-];
-
-const TOOL_NAMES: &[&[u8]] = &[b"gen_ai.tool.name", b"tool.name", b"ai.toolCall.name", b"tool_name", b"traceloop.entity.name"];
+/// Whether a key names a tool.
+fn is_tool_name(key: &[u8]) -> bool {
+    matches!(key, b"gen_ai.tool.name" | b"tool.name" | b"ai.toolCall.name" | b"tool_name" | b"traceloop.entity.name")
+}
 
 /// The number of a call, never 0; 0 for what is neither a model call nor a tool call, and for a tool whose arguments are not known.
 pub(crate) fn of(kind: Kind, model: Option<&str>, span: &[u8], view: &SpanView<'_>) -> u64 {
@@ -68,9 +60,9 @@ fn tool(span: &[u8], view: &SpanView<'_>) -> Option<u64> {
     span::read(
         span,
         |pair| {
-            if name.is_none() && TOOL_NAMES.contains(&pair.key) {
+            if name.is_none() && is_tool_name(pair.key) {
                 name = Some(pair);
-            } else if arguments.is_none() && ARGUMENTS.contains(&pair.key) {
+            } else if arguments.is_none() && is_arguments(pair.key) {
                 arguments = Some(pair);
             }
         },
@@ -91,7 +83,7 @@ fn call(kind: Kind, model: Option<&str>, span: &[u8], view: &SpanView<'_>) -> u6
     (kind, model).hash(&mut hasher);
     let mut inputs = false;
     let mut input = |pair: KeyValue<'_>| {
-        if INPUTS.contains(&pair.key) || NUMBERED.iter().any(|start| pair.key.starts_with(start)) {
+        if is_input(pair.key) {
             inputs = true;
             add(&mut hasher, pair.key);
             add(&mut hasher, pair.value);

@@ -26,8 +26,9 @@ struct Call {
     id: u64,
     start: u64,
     end: u64,
+    /// In pico-dollars: a number of half the size holds eighteen million dollars.
+    cost: u64,
     failed: bool,
-    cost: Usd,
 }
 
 /// Where one span stands among the attempts of its call.
@@ -67,8 +68,16 @@ impl Patterns {
             let SpanFacts { digest, start, end, cost, .. } = *facts;
             self.failed |= facts.error.is_some();
             let id = number(facts.span_id);
-            let call = Call { digest, id, start, end: end.max(start), failed: facts.error.is_some(), cost };
-            let at = self.calls.partition_point(|other| (other.digest, other.start, other.end) <= (call.digest, call.start, call.end));
+            let call = Call {
+                digest,
+                id,
+                start,
+                end: end.max(start),
+                failed: facts.error.is_some(),
+                cost: u64::try_from(cost.pico()).unwrap_or(0),
+            };
+            let order = |call: &Call| (call.digest, call.start, call.end, call.id);
+            let at = self.calls.partition_point(|other| order(other) <= order(&call));
             self.calls.insert(at, call);
             self.sum(totals);
         }
@@ -89,7 +98,7 @@ impl Patterns {
                 true => totals.exhausted += 1,
                 false => totals.recovered += 1,
             }
-            totals.failed_cost += run.iter().filter(|call| call.failed).map(|call| call.cost).sum();
+            totals.failed_cost += run.iter().filter(|call| call.failed).map(|call| Usd::from_pico(call.cost.into())).sum();
         }
     }
 

@@ -4,6 +4,7 @@ mod budgets;
 mod cases;
 mod model;
 mod options;
+mod orders;
 mod rules;
 mod scale;
 mod shadow;
