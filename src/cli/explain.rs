@@ -52,11 +52,27 @@ fn explain(trace: TraceId, decision: &Value) -> String {
     let verb = if text("decision") == "keep" { "kept" } else { "dropped" };
     let mut out = format!("{trace} was {verb} by policy \"{}\" ({}), when {}\n", text("policy"), text("reason"), text("trigger"));
     for (key, value) in decision.as_object().into_iter().flatten() {
-        if !["trace_id", "decision", "policy", "reason", "trigger"].contains(&key.as_str()) && !value.is_null() {
+        if !["trace_id", "decision", "policy", "reason", "trigger", "matched", "policies"].contains(&key.as_str()) && !value.is_null() {
             out.push_str(&format!("  {key}: {}\n", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
         }
     }
+    for policy in decision.get("policies").and_then(Value::as_array).into_iter().flatten() {
+        out.push_str(&verdict(policy));
+    }
     out
+}
+
+/// What one policy said.
+fn verdict(policy: &Value) -> String {
+    let text = |key: &str| policy.get(key).and_then(Value::as_str);
+    let name = text("policy").unwrap_or("unknown");
+    let share = policy.get("percentage").and_then(Value::as_f64).filter(|share| *share < 100.0);
+    match (text("says"), share) {
+        (None, _) => format!("  policy \"{name}\" did not match\n"),
+        (Some(says), Some(share)) => format!("  policy \"{name}\" said {says}: it keeps {share:.4} %\n"),
+        (Some("not asked"), None) => format!("  policy \"{name}\" matched, and was not asked\n"),
+        (Some(says), None) => format!("  policy \"{name}\" said {says}\n"),
+    }
 }
 
 #[cfg(test)]
@@ -71,5 +87,22 @@ mod tests {
             json!({"trace_id": "x", "decision": "drop", "policy": "baseline", "reason": "probability", "trigger": "complete", "spans": 3});
         let text = explain(trace, &decision);
         assert_eq!(text, "0123456789abcdef0123456789abcdef was dropped by policy \"baseline\" (probability), when complete\n  spans: 3\n");
+    }
+
+    #[test]
+    fn every_policy_has_a_line() {
+        let lines = [
+            (json!({"policy": "a", "matched": false}), "  policy \"a\" did not match\n"),
+            (json!({"policy": "a", "matched": true, "says": "drop", "percentage": null}), "  policy \"a\" said drop\n"),
+            (json!({"policy": "a", "matched": true, "says": "keep", "percentage": 100.0}), "  policy \"a\" said keep\n"),
+            (json!({"policy": "a", "matched": true, "says": "drop", "percentage": 10.0}), "  policy \"a\" said drop: it keeps 10.0000 %\n"),
+            (
+                json!({"policy": "a", "matched": true, "says": "not asked", "percentage": null}),
+                "  policy \"a\" matched, and was not asked\n",
+            ),
+        ];
+        for (policy, line) in lines {
+            assert_eq!(verdict(&policy), line);
+        }
     }
 }

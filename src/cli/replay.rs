@@ -1,7 +1,8 @@
 //! `tollgate replay`: recorded requests through enrich, sample and redact on a virtual clock.
 //!
-//! A request arrives when its latest span ends, but not before the request ahead of it; behind the last one the clock runs on
-//! until everything is decided. Nothing reads the real time, so the same files give the same answer.
+//! A request arrives when it was recorded, and where nobody recorded that, when its latest span ends, but not before the request ahead
+//! of it; behind the last one the clock runs on until everything is decided. Nothing reads the real time, so the same files give the
+//! same answer.
 
 mod facts;
 mod report;
@@ -13,7 +14,7 @@ use crate::otlp::json;
 use crate::otlp::regroup;
 use crate::otlp::signal::Signal;
 use crate::otlp::span;
-use crate::pipeline::{Common, LabelRules, Path as StagePath, Step};
+use crate::pipeline::{Common, LabelRules, Path as StagePath, Plan, Step};
 use crate::receive;
 use crate::redact;
 use crate::telemetry::Telemetry;
@@ -40,10 +41,17 @@ pub(crate) struct Args {
     /// Add the facts of every span with a model call or usage, with `--format json`.
     #[arg(long)]
     spans: bool,
+    /// Compare with what this config decides about the same requests.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Only the sums for each policy, and with `--against` how many traces differ.
+    #[arg(long)]
+    summary: bool,
     /// Write what is kept to this file, one OTLP/JSON request a line.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Recorded requests: *.binpb and *.json hold one, *.jsonl one a line; several files are read in the order given.
+    /// Recorded requests: *.binpb and *.json hold one, *.jsonl one a line, *.otlp either; several files are read in the order of their
+    /// recorded arrival, and without one in the order given.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 }
@@ -60,31 +68,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for path in &args.inputs {
         requests.extend(inputs::read(path).map_err(unusable)?);
     }
+    if requests.iter().all(|recorded| recorded.received.is_some()) {
+        requests.sort_by_key(|recorded| recorded.received);
+    }
+    let against = args.against.clone().map(|path| Source { config: Some(path), ..Source::default() }.plan()).transpose()?;
     let create = |path: &PathBuf| File::create(path).map_err(|error| Failure::Usage(format!("--out: {}: {error}", path.display())));
     let out = args.out.as_ref().map(create).transpose()?.map(BufWriter::new);
-    let telemetry = Telemetry::new(usize::MAX);
-    let labels = LabelRules::new(plan.redactor.clone());
-    let common = Common { telemetry, enrich: Default::default(), labels, paths: 1 };
-    // Only differences to it matter.
-    let start = Instant::now();
-    let mut replay = Replay {
-        path: StagePath::new(&plan, &common, start),
-        facts: Facts::new(args.spans),
-        report: Report::default(),
-        out,
-        start,
-        now: Duration::ZERO,
-        origin: None,
+    let before = match &against {
+        Some((_, plan)) => Some(Replay::new(plan, false, None).all(&requests)?.report.into_decisions()),
+        None => None,
     };
-    let progress = progress(requests.len() as u64);
-    for (number, recorded) in requests.into_iter().enumerate() {
-        replay.request(recorded).map_err(|e| Failure::Running(format!("request {}: {e}", number + 1)))?;
-        progress.inc(1);
-    }
-    replay.run_on().map_err(Failure::running)?;
-    progress.finish_and_clear();
+    let mut replay = Replay::new(&plan, args.spans, out).all(&requests)?;
+    replay.report.compare(before);
     let mut out = BufWriter::new(stdout().lock());
     let written = match args.format {
+        Format::Json if args.summary => writeln!(out, "{}", replay.report.summary(&replay.facts)),
+        Format::Table if args.summary => replay.report.write_summary(&replay.facts, &mut out),
         Format::Json => replay.report.write_json(&replay.facts, args.spans, &mut out),
         Format::Table => replay.report.write_table(&replay.facts, &mut out),
     };
@@ -122,10 +121,36 @@ enum ReplayError {
 }
 
 impl Replay {
-    fn request(&mut self, recorded: Recorded) -> Result<(), ReplayError> {
-        let opened = receive::open(recorded.signal, recorded.body, None, self.start)?;
+    fn new(plan: &Plan, spans: bool, out: Option<BufWriter<File>>) -> Replay {
+        let labels = LabelRules::new(plan.redactor.clone());
+        let common = Common { telemetry: Telemetry::new(usize::MAX), enrich: Default::default(), labels, paths: 1 };
+        // Only differences to it matter.
+        let start = Instant::now();
+        let path = StagePath::new(plan, &common, start);
+        Replay { path, facts: Facts::new(spans), report: Report::default(), out, start, now: Duration::ZERO, origin: None }
+    }
+
+    /// All requests, and what is decided behind the last one.
+    fn all(mut self, requests: &[Recorded]) -> Result<Replay, Failure> {
+        let progress = progress(requests.len() as u64);
+        for (number, recorded) in requests.iter().enumerate() {
+            self.request(recorded).map_err(|e| Failure::Running(format!("request {}: {e}", number + 1)))?;
+            progress.inc(1);
+        }
+        self.run_on().map_err(Failure::running)?;
+        progress.finish_and_clear();
+        Ok(self)
+    }
+
+    fn request(&mut self, recorded: &Recorded) -> Result<(), ReplayError> {
+        let opened = receive::open(recorded.signal, recorded.body.clone(), None, self.start)?;
         let received = opened.whole();
-        self.advance(&received)?;
+        self.advance(&received, recorded.received)?;
+        if recorded.signal == Signal::Traces {
+            for (_, body) in received.items() {
+                self.facts.size(span::trace_id(Signal::Traces, body), body.len());
+            }
+        }
         if recorded.signal == Signal::Metrics {
             return self.keep(redact::pass_metrics(received, &Budget::new(usize::MAX)).into_iter().collect());
         }
@@ -134,9 +159,9 @@ impl Replay {
     }
 
     /// Moves the clock to the arrival of a request and does what was due until then.
-    fn advance(&mut self, received: &receive::Received) -> Result<(), ReplayError> {
+    fn advance(&mut self, received: &receive::Received, recorded: Option<u64>) -> Result<(), ReplayError> {
         let end = |body| if received.signal() == Signal::Traces { span::view(body).end } else { 0 };
-        let latest = received.items().map(|(_, body)| end(body)).max();
+        let latest = recorded.or_else(|| received.items().map(|(_, body)| end(body)).max());
         let Some(latest) = latest.filter(|&end| end > 0) else { return Ok(()) };
         let origin = *self.origin.get_or_insert(latest);
         let arrival = Duration::from_nanos(latest.saturating_sub(origin)).clamp(self.now, self.now + LONGEST_GAP);

@@ -14,6 +14,9 @@ pub enum ErrorClass {
     Unknown,
 }
 
+/// So many lists of types of findings are told apart.
+pub const REDACTED: usize = 4;
+
 /// What the sampler, the spend book and the metrics ask of a span. Amounts and tokens are those of spans that *own* their
 /// usage; on every other span they are zero, so that any sum over a trace is right.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +45,12 @@ pub struct SpanFacts {
     pub llm_call: bool,
     /// Whether it has usage that could not be priced.
     pub unpriced: bool,
+    /// A number that model calls for the same input share, and tool calls with the same arguments; 0 where it is neither.
+    pub digest: u64,
+    /// Whether it is a tool call.
+    pub tool: bool,
+    /// What was redacted in it before sampling, by list of types that policies ask for.
+    pub redacted: [u16; REDACTED],
     /// Cost in US dollars.
     pub cost: Usd,
     /// Input tokens, cache reads and writes included.

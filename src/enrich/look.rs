@@ -6,6 +6,7 @@
 
 use crate::enrich::classify::{self, CLIENT};
 use crate::enrich::config::OnConflict;
+use crate::enrich::digest;
 use crate::enrich::errors::{self, ErrorFact, Evidence, Standing};
 use crate::enrich::evidence;
 use crate::enrich::fields::{self, GivenCost, Trust};
@@ -87,6 +88,8 @@ pub(crate) struct Look<'a> {
     pub(crate) span: &'a [u8],
     /// Whether it is of kind CLIENT.
     pub(crate) client: bool,
+    /// What makes it another attempt of a call, or a tool call made again.
+    pub(crate) digest: u64,
     /// Its input and output as they were read.
     pub(crate) as_sent: [Option<u64>; 2],
 }
@@ -271,6 +274,7 @@ fn see<'a>(
         head: source.head,
         span: attributes.span(),
         client: view.kind == CLIENT,
+        digest: digest::of(kind, request_model, attributes.span(), view),
         as_sent: tokens.map_or([None; 2], |tokens| [tokens.raw.input, tokens.raw.output]),
     })
 }

@@ -22,6 +22,7 @@ mod batch;
 mod classify;
 mod conventions;
 mod details;
+mod digest;
 mod evidence;
 mod fields;
 mod finishes;

@@ -117,6 +117,7 @@ pub(crate) fn span_facts(mut facts: SpanFacts, look: &Look<'_>, llm: &LlmFacts<'
     facts.cancelled = llm.error.is_some_and(|fact| fact.reason == Reason::Cancelled);
     facts.truncated = llm.truncated == Some(true);
     facts.llm_call = llm.counted;
+    (facts.digest, facts.tool) = (look.digest, look.kind == Kind::Tool);
     if llm.counted && llm.role == Some(Role::Owner) {
         facts.unpriced = llm.cost.is_none() && !look.cached_by_gateway;
         facts.cost = llm.cost.map(|cost| cost.total).unwrap_or_default();

@@ -247,7 +247,7 @@ fn cut(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::otlp::json;
-    use crate::sample::{Decision, Reason, Totals, Trigger};
+    use crate::sample::{Circumstances, Decision, Reason, Says, Totals, Trigger, Vote};
     use std::time::Duration;
 
     fn id(n: u8) -> TraceId {
@@ -259,7 +259,7 @@ mod tests {
             trace_id: id(n),
             decision,
             policy: "p".into(),
-            matched: ["p".into()].into(),
+            matched: [Vote { policy: "p".into(), says: Says::Keep(0) }].into(),
             reason: Reason::Policy,
             trigger: Trigger::Complete,
             threshold: Some(0),
@@ -271,6 +271,7 @@ mod tests {
             bytes: 9,
             wait: Duration::from_secs(1),
             totals: Totals::default(),
+            circumstances: Circumstances::default(),
         }
     }
 

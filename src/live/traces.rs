@@ -82,7 +82,7 @@ fn shown(row: &Row, about: Option<&About>) -> Value {
         "trace_id": decided.trace_id.to_string(),
         "decision": decided.decision.as_str(),
         "policy": &*decided.policy,
-        "matched": decided.matched.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "matched": decided.matched.iter().map(|vote| &*vote.policy).collect::<Vec<_>>(),
         "reason": decided.reason.as_str(),
         "trigger": decided.trigger.as_str(),
         "complete": decided.complete,
@@ -98,6 +98,8 @@ fn shown(row: &Row, about: Option<&About>) -> Value {
         "cost_usd": totals.cost.to_string(),
         "errors": { "transient": totals.errors_transient, "permanent": totals.errors_permanent, "unknown": totals.errors_unknown },
         "truncated": totals.truncated_spans,
+        "retries": totals.retries,
+        "tool_repeats": totals.tool_repeats,
         "stored": about.is_some(),
     });
     if let (Some(about), Some(members)) = (about, shown.as_object_mut()) {

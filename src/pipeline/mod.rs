@@ -5,6 +5,7 @@ mod path;
 mod plan;
 mod shard;
 mod stage;
+mod trail;
 
 pub use path::{Common, Path, Step};
 pub use plan::{LabelRules, Plan, PlanError};

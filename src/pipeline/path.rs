@@ -59,13 +59,24 @@ pub struct Path {
 struct Sampling {
     sampler: Sampler<Item>,
     meters: Meters,
+    /// Types of findings that policies ask for.
+    types: Vec<Vec<String>>,
+}
+
+/// Notes what was redacted in a span, as policies ask for it.
+fn note(types: &[Vec<String>], redactor: &Redactor, findings: &Findings, facts: &mut SpanFacts) {
+    for (sum, types) in facts.redacted.iter_mut().zip(types) {
+        let asked = |(kind, count): (_, u64)| (types.is_empty() || types.iter().any(|name| *name == redactor.name(kind))).then_some(count);
+        let found: u64 = findings.counts().filter_map(asked).sum();
+        *sum = u16::try_from(found).unwrap_or(u16::MAX);
+    }
 }
 
 impl Sampling {
     fn new(policies: &Arc<Policies>, common: &Common, now: Instant) -> Sampling {
         let meters = Meters::new(&common.telemetry.metrics, policies);
         let sampler = Sampler::new(Arc::clone(policies), common.paths, now).with_budget(common.telemetry.budget.clone());
-        Sampling { sampler, meters }
+        Sampling { sampler, meters, types: policies.redaction_types().to_vec() }
     }
 }
 
@@ -94,8 +105,9 @@ impl Path {
         self.redact.reload(plan.redactor.clone(), plan.enrich.max_content_chars, plan.enrich.supersedes());
         self.redact_early = plan.redact_early;
         match (&mut self.sampling, &plan.policies) {
-            (Some(Sampling { sampler, meters }), Some(policies)) => {
+            (Some(Sampling { sampler, meters, types }), Some(policies)) => {
                 meters.reload(policies);
+                *types = policies.redaction_types().to_vec();
                 sampler.reload(Arc::clone(policies), now, &mut self.outcome);
             }
             (None, Some(policies)) => self.sampling = Some(Sampling::new(policies, &self.common, now)),
@@ -123,8 +135,19 @@ impl Path {
             sampler.expect(items.results().map(|facts| facts.trace_id));
         }
         if self.redact_early && signal != Signal::Metrics {
-            let (bodies, facts): (Vec<Item>, Vec<SpanFacts>) = items.into_iter().unzip();
-            let redacted = self.redact.early(&bodies);
+            let (bodies, mut facts): (Vec<Item>, Vec<SpanFacts>) = items.into_iter().unzip();
+            let types = self.sampling.as_ref().map(|s| s.types.as_slice()).unwrap_or_default();
+            let mut found = Vec::new();
+            let redacted = self.redact.early(&bodies, &mut |place, findings| {
+                if !types.is_empty() {
+                    found.push((place, findings.clone()));
+                }
+            });
+            for (place, findings) in found {
+                if let (Some(redactor), Some(facts)) = (self.redact.redactor(), facts.get_mut(place)) {
+                    note(types, redactor, &findings, facts);
+                }
+            }
             let items: Vec<_> = redacted.into_iter().zip(facts).filter_map(|(item, facts)| Some((item?, facts))).collect();
             let blocked = arrived - items.len() as u64;
             self.sample(signal, items.into_iter(), now);
@@ -197,7 +220,7 @@ impl Path {
     }
 
     fn finish(&mut self, arrived: u64, blocked_early: u64) -> Step {
-        if let Some(Sampling { sampler, meters }) = &mut self.sampling {
+        if let Some(Sampling { sampler, meters, .. }) = &mut self.sampling {
             meters.record(&self.outcome);
             meters.status(sampler.status());
         }

@@ -5,7 +5,7 @@
 use crate::config::Processors;
 use crate::enrich::price::{PriceTable, PricesConfig};
 use crate::enrich::{EnrichConfig, LabelFilter};
-use crate::redact::{Findings, Position, Redactor};
+use crate::redact::{Findings, Kind, Position, Redactor};
 use crate::sample::Policies;
 use arc_swap::ArcSwapOption;
 use std::borrow::Cow;
@@ -83,18 +83,29 @@ impl Plan {
                 None
             }
         };
+        let redact_early = redactor.is_some() && processors.redaction.position == Position::BeforeSampling;
+        let asked = policies.iter().flat_map(|policies| policies.redaction_types());
+        for types in asked {
+            let path = "processors.tail_sampling.policies";
+            if !redact_early {
+                let message = "redaction_hits asks what was redacted, which is known in time only with redaction.position: before_sampling";
+                errors.push(PlanError { path: path.into(), message: message.into() });
+            }
+            for name in types {
+                let custom = processors.redaction.custom.iter().any(|custom| custom.name == *name);
+                if !custom && !Kind::BUILT_IN.iter().any(|kind| kind.name() == name) {
+                    errors.push(PlanError {
+                        path: path.into(),
+                        message: format!("redaction_hits names \"{name}\", which is no type of finding"),
+                    });
+                }
+            }
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
         warnings.extend(policies.iter().flat_map(|policies| policies.notes()).map(|note| format!("processors.tail_sampling: {note}")));
-        Ok(Plan {
-            enrich: processors.enrich.clone(),
-            prices,
-            redact_early: redactor.is_some() && processors.redaction.position == Position::BeforeSampling,
-            redactor,
-            policies,
-            warnings,
-        })
+        Ok(Plan { enrich: processors.enrich.clone(), prices, redact_early, redactor, policies, warnings })
     }
 }
 

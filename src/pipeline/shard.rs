@@ -7,9 +7,10 @@ use crate::forward::Forward;
 use crate::live::Feed;
 use crate::pipeline::path::{Common, Path, Step};
 use crate::pipeline::plan::Plan;
+use crate::pipeline::trail::Trail;
 use crate::receive::Received;
 use crate::redact::Meters;
-use crate::sample::{Decisions, Pressure};
+use crate::sample::{Decision, Decisions, Pressure};
 use crate::spend::{Book, Tally};
 use crate::telemetry::ledger::ShardReport;
 use metrics::Counter;
@@ -40,6 +41,7 @@ pub(in crate::pipeline) struct Shared {
     pub(in crate::pipeline) decisions: Decisions,
     pub(in crate::pipeline) feed: Feed,
     pub(in crate::pipeline) spend: Option<Book>,
+    pub(in crate::pipeline) trail: Trail,
     pub(in crate::pipeline) redact_meters: Meters,
     pub(in crate::pipeline) lost_to_panics: Counter,
 }
@@ -143,9 +145,14 @@ impl Shard {
 
     /// Books, metrics and the way out of what a step led to.
     fn finish(&mut self, step: Step) {
-        let Shared { common, forward, decisions, feed, redact_meters, .. } = &*self.shared;
+        let Shared { common, forward, decisions, feed, trail, redact_meters, .. } = &*self.shared;
         common.telemetry.ledger.shard(self.number, step.report);
-        decisions.record(&step.decided, Instant::now());
+        let now = Instant::now();
+        decisions.record(&step.decided, now);
+        let limit = self.plan.policies.as_ref().map_or(0, |policies| policies.config().explain.dropped_per_second);
+        if limit > 0 {
+            step.decided.iter().filter(|decided| decided.decision == Decision::Drop).for_each(|dropped| trail.explain(dropped, limit, now));
+        }
         if let Some(redactor) = self.path.redactor() {
             step.found.iter().for_each(|(_, findings)| redact_meters.record(redactor, findings));
         }

@@ -5,11 +5,11 @@ use crate::forward::Forward;
 use crate::live::{Admin, AdminConfig, Answers, Feed, Status};
 use crate::otlp::signal::Signal;
 use crate::otlp::span::TraceId;
-use crate::otlp::trace_state::threshold_digits;
 use crate::pipeline::machine;
 use crate::pipeline::path::Common;
 use crate::pipeline::plan::{LabelRules, Plan};
 use crate::pipeline::shard::{Order, Shard, Shared};
+use crate::pipeline::trail::Trail;
 use crate::receive::{self, Busy, Intake, Opened, Receivers, Tokens};
 use crate::redact;
 use crate::sample::Decisions;
@@ -123,6 +123,7 @@ impl Running {
             decisions: decisions.clone(),
             feed: feed.clone(),
             spend: spend.clone(),
+            trail: Trail::default(),
             redact_meters: redact::Meters::new(&telemetry.metrics),
             lost_to_panics: telemetry.metrics.counter(
                 "tollgate_pipeline_lost_spans_total",
@@ -408,21 +409,8 @@ struct StageAnswers {
 
 impl Answers for StageAnswers {
     fn decision(&self, trace: TraceId) -> Option<Value> {
-        let answer = self.decisions.find(trace, Instant::now())?;
-        Some(json!({
-            "trace_id": trace.to_string(),
-            "decision": answer.decision.as_str(),
-            "policy": &*answer.policy,
-            "reason": answer.reason.as_str(),
-            "trigger": answer.trigger.as_str(),
-            "matched": answer.matched.iter().map(|name| &**name).collect::<Vec<_>>(),
-            "spans": answer.spans,
-            "complete": answer.complete,
-            "partial": answer.partial,
-            "wait_ms": answer.wait.as_millis() as u64,
-            "threshold": answer.threshold.map(threshold_digits),
-            "seconds_ago": answer.at.elapsed().as_secs(),
-        }))
+        let now = Instant::now();
+        Some(self.decisions.find(trace, now)?.to_json(trace, now))
     }
 
     fn feed(&self) -> &Feed {

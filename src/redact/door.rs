@@ -147,11 +147,12 @@ impl Redact {
 
     /// Items redacted before they are held, for a journal without a key. They pass [`Redact::apply`] again as they leave, which changes
     /// nothing: redacting twice is redacting once.
-    pub fn early(&mut self, items: &[Item]) -> Vec<Option<Item>> {
+    /// `each` is told what was found in each, by its place.
+    pub fn early(&mut self, items: &[Item], each: &mut dyn FnMut(usize, &Findings)) -> Vec<Option<Item>> {
         let Some(signal) = items.first().map(Item::signal) else { return Vec::new() };
         let mut packed = Packer::with_capacity(signal, items.len(), items.iter().map(Item::size).sum(), Some(&self.budget));
         let mut passed = Vec::with_capacity(items.len());
-        for item in items {
+        for (place, item) in items.iter().enumerate() {
             self.scratch.clear();
             self.scratch.extend_from_slice(item.extra());
             let mut batch = Batch::new(signal);
@@ -159,6 +160,9 @@ impl Redact {
             let without = if self.scratch.is_empty() { None } else { self.superseded(signal, item.body()) };
             let body = without.as_deref().unwrap_or(item.body());
             let ok = self.push(&mut batch, item.head(), body, 0, &mut found);
+            if !found.is_empty() {
+                each(place, &found);
+            }
             // What stays in place is found once more as it leaves, and counted then.
             found.forget(|kind| self.redactor.as_deref().is_some_and(|redactor| redactor.action(kind) == Action::Detect));
             self.early.merge(&found);
@@ -330,7 +334,7 @@ mod tests {
         let items: Vec<Item> = items.into_iter().map(|(item, ())| item).collect();
         let redactor = Redactor::new(&Config::default()).unwrap();
         let mut redact = Redact::new(Some(Arc::new(redactor)), Budget::new(1 << 20));
-        let early = redact.early(&items);
+        let early = redact.early(&items, &mut |_, _| {});
         let body = early.first().and_then(Option::as_ref).unwrap().body();
         assert!(!has(body, "bob@example.org") && has(body, "chat [EMAIL]") && has(body, "[EMAIL]"));
         assert!(has(body, "kept@example.org") && has(body, "model@2025-11-20.example.org"));

@@ -2,6 +2,7 @@
 //!
 //! Spellings follow the Collector's tail sampling where it has the option, so its examples can be pasted.
 
+use crate::sample::conditions::Condition;
 use crate::sample::policy::Policy;
 use crate::units::{ByteSize, duration};
 use serde::Deserialize;
@@ -35,6 +36,9 @@ pub struct Config {
     pub maximum_forwarded_trace_bytes: u64,
     /// So many traces are held at most; one more, and the oldest is decided. Default 100 000.
     pub num_traces: u64,
+    /// Traces that a budget decides about are decided together, once in this time. Default 200 ms.
+    #[serde(with = "duration")]
+    pub decision_interval: Duration,
     /// Longer waits for traces that are still growing.
     pub extend_while_active: ExtendWhileActive,
     /// Traces no policy can drop. Default `[error, truncated]`.
@@ -53,6 +57,20 @@ pub struct Config {
     pub release: Release,
     /// What happens to an error that arrives when the rest of its trace is gone. Default `partial`.
     pub late_keep: LateKeep,
+    /// A span that meets this condition counts as the root of its trace, for traces whose root never comes here. Default none.
+    pub root_condition: Option<Condition>,
+    /// Traces that share the value of this attribute share one fate. Default none.
+    pub group_by: Option<String>,
+    /// Whether the randomness is a hash of the trace id, for senders whose ids are not random. Default off.
+    pub hash_randomness: bool,
+    /// What goes into these hashes; the same on all replicas. Default empty.
+    pub hash_seed: String,
+    /// Whether decisions are carried out, or only written down. Default `enforce`.
+    pub mode: Carry,
+    /// Policies that are asked as well and change nothing. Default none.
+    pub shadow_policies: Vec<Policy>,
+    /// What is logged of dropped traces.
+    pub explain: Explain,
     /// How many decisions are remembered, and how long.
     pub decision_cache: DecisionCache,
     /// How probabilities are passed on.
@@ -61,6 +79,9 @@ pub struct Config {
     pub record: Record,
     /// Log records.
     pub logs: Logs,
+    /// The Collector's; accepted, because nothing is set aside for traces that are not there.
+    #[serde(rename = "expected_new_traces_per_sec")]
+    pub _expected_new_traces_per_sec: u64,
 }
 
 impl Default for Config {
@@ -74,6 +95,7 @@ impl Default for Config {
             maximum_trace_size_bytes: 16 << 20,
             maximum_forwarded_trace_bytes: 0,
             num_traces: 100_000,
+            decision_interval: Duration::from_millis(200),
             extend_while_active: ExtendWhileActive::default(),
             always_keep: vec![AlwaysKeep::new(KeepClass::Error), AlwaysKeep::new(KeepClass::Truncated)],
             policies: vec![Policy::baseline()],
@@ -83,12 +105,38 @@ impl Default for Config {
             overload: None,
             release: Release::Early,
             late_keep: LateKeep::Partial,
+            root_condition: None,
+            group_by: None,
+            hash_randomness: false,
+            hash_seed: String::new(),
+            mode: Carry::Enforce,
+            shadow_policies: Vec::new(),
+            explain: Explain::default(),
             decision_cache: DecisionCache::default(),
             tracestate: Tracestate::default(),
             record: Record::Root,
             logs: Logs::default(),
+            _expected_new_traces_per_sec: 0,
         }
     }
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carry {
+    /// They are.
+    Enforce,
+    /// Everything is forwarded, and says what would have become of it.
+    Shadow,
+}
+
+/// What is logged of dropped traces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Explain {
+    /// So many dropped traces a second get a line in the log, each with its policy and its facts. Default 0: none.
+    pub dropped_per_second: u32,
 }
 
 /// When `decision_wait` is over, a trace without a root that got a span within `idle` waits on, until `idle` after its last
@@ -117,12 +165,14 @@ pub struct AlwaysKeep {
     pub class: KeepClass,
     /// What does not belong to it after all.
     pub except: Vec<Except>,
+    /// Past so many spans a second its traces are decided like all others. Default: no limit.
+    pub limit_spans_per_second: Option<u64>,
 }
 
 impl AlwaysKeep {
     /// A class without exceptions.
     pub fn new(class: KeepClass) -> AlwaysKeep {
-        AlwaysKeep { class, except: Vec::new() }
+        AlwaysKeep { class, except: Vec::new(), limit_spans_per_second: None }
     }
 }
 
@@ -134,6 +184,19 @@ pub enum KeepClass {
     Error,
     /// A model answer was cut off by a token limit.
     Truncated,
+}
+
+impl KeepClass {
+    /// All of them.
+    pub const ALL: [KeepClass; 2] = [KeepClass::Error, KeepClass::Truncated];
+
+    /// As it stands in the config and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            KeepClass::Error => "error",
+            KeepClass::Truncated => "truncated",
+        }
+    }
 }
 
 /// Failures that need not count.
@@ -213,8 +276,10 @@ pub enum LateKeep {
 #[serde(deny_unknown_fields, default)]
 pub struct DecisionCache {
     /// Kept traces. Default 500 000, 40 bytes each.
+    #[serde(alias = "sampled_cache_size")]
     pub kept: u64,
     /// Dropped traces. Default 2 000 000, 40 bytes each.
+    #[serde(alias = "non_sampled_cache_size")]
     pub dropped: u64,
     /// Default 15 min, at most 7 days. A span that comes later begins a new trace.
     #[serde(with = "duration")]
@@ -305,6 +370,7 @@ impl<'de> Deserialize<'de> for AlwaysKeep {
             class: KeepClass,
             #[serde(default)]
             except: Vec<Except>,
+            limit_spans_per_second: Option<u64>,
         }
         struct Either;
         impl<'de> Visitor<'de> for Either {
@@ -320,7 +386,8 @@ impl<'de> Deserialize<'de> for AlwaysKeep {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AlwaysKeep, A::Error> {
                 let full = Full::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(AlwaysKeep { class: full.class, except: full.except })
+                let Full { class, except, limit_spans_per_second } = full;
+                Ok(AlwaysKeep { class, except, limit_spans_per_second })
             }
         }
         deserializer.deserialize_any(Either)
@@ -379,8 +446,9 @@ span_limit: 5
 maximum_trace_size_bytes: 1MiB
 maximum_forwarded_trace_bytes: 1GiB
 num_traces: 7
+decision_interval: 1s
 extend_while_active: { idle: 0s, max: 5m }
-always_keep: [truncated, { class: error, except: [cancelled] }]
+always_keep: [truncated, { class: error, except: [cancelled], limit_spans_per_second: 9 }]
 policies: []
 evaluation: first_match
 default: { sampling_percentage: 0.5 }
@@ -388,6 +456,14 @@ drop_hold: { window: 1m, limit_mib: 3 }
 overload: { sampling_percentage: 1 }
 release: at_decision
 late_keep: off
+root_condition: { type: truncated }
+group_by: gen_ai.conversation.id
+hash_randomness: true
+hash_seed: salt
+mode: shadow
+shadow_policies: [{ name: s, type: truncated }]
+explain: { dropped_per_second: 5 }
+expected_new_traces_per_sec: 10
 decision_cache: { kept: 1, dropped: 2, ttl: 1h }
 tracestate: { mode: off, precision: 6, missing_threshold: leave }
 record: none
@@ -403,10 +479,11 @@ logs: { follow_trace: false }
             maximum_trace_size_bytes: 1 << 20,
             maximum_forwarded_trace_bytes: 1 << 30,
             num_traces: 7,
+            decision_interval: Duration::from_secs(1),
             extend_while_active: ExtendWhileActive { idle: Duration::ZERO, max: Duration::from_secs(300) },
             always_keep: vec![
                 AlwaysKeep::new(KeepClass::Truncated),
-                AlwaysKeep { class: KeepClass::Error, except: vec![Except::Cancelled] },
+                AlwaysKeep { class: KeepClass::Error, except: vec![Except::Cancelled], limit_spans_per_second: Some(9) },
             ],
             policies: Vec::new(),
             evaluation: Evaluation::FirstMatch,
@@ -415,10 +492,18 @@ logs: { follow_trace: false }
             overload: Some(Overload { sampling_percentage: 1.0 }),
             release: Release::AtDecision,
             late_keep: LateKeep::Off,
+            root_condition: Condition::bare("truncated"),
+            group_by: Some("gen_ai.conversation.id".into()),
+            hash_randomness: true,
+            hash_seed: "salt".into(),
+            mode: Carry::Shadow,
+            shadow_policies: serde_yaml::from_str("[{ name: s, type: truncated }]").unwrap(),
+            explain: Explain { dropped_per_second: 5 },
             decision_cache: DecisionCache { kept: 1, dropped: 2, ttl: Duration::from_secs(3600) },
             tracestate: Tracestate { mode: Mode::Off, precision: 6, missing_threshold: MissingThreshold::Leave },
             record: Record::None,
             logs: Logs { follow_trace: false },
+            _expected_new_traces_per_sec: 10,
         };
         assert_eq!(config, expected);
         assert_eq!(

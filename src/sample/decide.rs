@@ -2,18 +2,19 @@
 
 use crate::enrich::facts::SpanFacts;
 use crate::sample::arena::NOWHERE;
-use crate::sample::config::{Mode, Record};
+use crate::sample::config::{Carry, Record};
 use crate::sample::deadlines::{Key, NEVER};
 use crate::sample::expr::Evidence;
 use crate::sample::held::Held;
 use crate::sample::late::{DropEntry, KeepEntry};
-use crate::sample::outcome::{Decided, Decision, Kept, Outcome, Reason, Trigger};
-use crate::sample::policies::Verdict;
+use crate::sample::outcome::{Circumstances, Decided, Decision, Kept, Outcome, Reason, Shadow, Trigger};
+use crate::sample::patterns::Patterns;
+use crate::sample::policies::{Given, Policies, Verdict};
 use crate::sample::sampler::{Sampler, nanos};
-use crate::sample::stamp::{Context, Detail, Moment, On, Probability, Stamp};
+use crate::sample::stamp::{Attempts, Context, Detail, Moment, On, Probability, Stamp};
 use crate::sample::threshold::Threshold;
 use crate::sample::totals::Mark;
-use crate::sample::trace::{Standing, State, Trace};
+use crate::sample::trace::{Standing, State, Trace, number};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const TRACE_OVERHEAD: u64 = size_of::<Trace>() as u64;
 pub(super) const ITEM_OVERHEAD: u64 = 48;
 
 impl<S: Held> Sampler<S> {
-    fn evidence<'a>(&self, trace: &'a Trace) -> Evidence<'a> {
+    pub(super) fn evidence<'a>(&self, trace: &'a Trace) -> Evidence<'a> {
         let randomness = trace.randomness();
         // A threshold the trace would not have passed was not applied to it.
         let before = if trace.ot.largest <= randomness { trace.ot.largest } else { self.largest_below(trace, randomness) };
@@ -52,21 +53,62 @@ impl<S: Held> Sampler<S> {
         match self.traces.get(key).map(|trace| (trace.state, trace.logs_only())) {
             Some((State::Pending, true)) => self.let_go(key, out),
             Some((State::Pending, false)) => {
-                if let Some((verdict, standing)) = self.judge(key, trigger, out) {
-                    match verdict.decision {
-                        Decision::Keep => self.keep(key, verdict, standing, trigger, out),
-                        Decision::Drop => self.drop_trace(key, verdict, standing, out),
-                    }
+                // What waits for a budget was made ready before it began to wait.
+                if self.traces.get(key).is_some_and(|trace| !trace.queued) {
+                    self.prepare(key, out);
                 }
+                if self.waits_for_budget(key, trigger, out) {
+                    return;
+                }
+                let policies = Arc::clone(&self.policies);
+                let live = self.learn(key, &policies.live);
+                let shadow = policies.shadow.as_ref().map(|rules| self.learn(key, rules)).unwrap_or_default();
+                self.conclude(key, trigger, &live, &shadow, out);
             }
             Some((State::Open, _)) => self.close(key),
             Some((State::Held, _)) | None => {}
         }
     }
 
+    /// Decides about a pending trace. `live` and `shadow`: thresholds of policies that learn, or have a budget.
+    pub(super) fn conclude(&mut self, key: Key, trigger: Trigger, live: &Given, shadow: &Given, out: &mut Outcome<S>) {
+        let Some((verdict, standing)) = self.judge(key, trigger, live, shadow, out) else { return };
+        if verdict.decision == Decision::Keep || self.policies.config.mode == Carry::Shadow {
+            self.keep(key, standing, trigger, out);
+        } else {
+            self.drop_trace(key, verdict, standing, out);
+        }
+    }
+
+    /// Makes a trace ready to be decided.
+    fn prepare(&mut self, key: Key, out: &mut Outcome<S>) {
+        self.hold_to_limit(key, out);
+        if self.traces.get(key).is_some_and(|trace| !trace.queued) {
+            self.make_randomness(key, out);
+            self.mark_rare(key);
+        }
+    }
+
+    /// Takes a trace out of the keep class where the class is past its limit.
+    fn hold_to_limit(&mut self, key: Key, out: &mut Outcome<S>) {
+        let Some(trace) = self.traces.get_mut(key) else { return };
+        let Some((at, limit)) = trace.class.and_then(|reason| self.policies.limit(reason)) else { return };
+        let class = self.policies.class_key(at);
+        if !self.learned.within(&class, limit, trace.totals.spans, self.shards, self.now) {
+            (trace.class, trace.limited) = (None, true);
+            if let Some(count) = out.limited.get_mut(at) {
+                *count += 1;
+            }
+        }
+    }
+
     /// Keeps a trace whose answer is certain: what is here leaves, what comes streams, a small record stays.
     pub(super) fn keep_early(&mut self, key: Key, out: &mut Outcome<S>) {
-        let Some((verdict, standing)) = self.judge(key, Trigger::KeepEarly, out) else { return };
+        self.prepare(key, out);
+        if self.traces.get(key).is_some_and(|trace| trace.limited && !self.certain(trace)) {
+            return;
+        }
+        let Some((verdict, standing)) = self.judge(key, Trigger::KeepEarly, &Given::new(), &Given::new(), out) else { return };
         debug_assert_eq!(verdict.decision, Decision::Keep);
         if let Some(trace) = self.traces.get_mut(key) {
             trace.count_ids(&self.items, NOWHERE, &mut self.spare);
@@ -107,7 +149,14 @@ impl<S: Held> Sampler<S> {
             out.dropped_spans += 1;
             return;
         }
-        let (id, keep_class, totals, randomness) = (trace.id, trace.class.is_some(), trace.totals, trace.randomness());
+        let (id, keep_class, totals, randomness, made) = (trace.id, trace.class.is_some(), trace.totals, trace.randomness(), trace.ot.made);
+        if let Some((at, limit)) = trace.class.and_then(|reason| policies.limit(reason)) {
+            self.learned.within(&policies.class_key(at), limit, 1, self.shards, self.now);
+        }
+        let attempts = trace.patterns.as_ref().filter(|_| record != Record::None && Patterns::concern(facts));
+        let id_of_span = number(facts.span_id);
+        let attempt = attempts.and_then(|patterns| patterns.attempt(id_of_span));
+        let attempts: Option<Attempts> = attempt.map(|attempt| [(id_of_span, attempt)].into());
         let Some(standing) = trace.standing.as_deref_mut() else { return };
         let bears = record == Record::Root && mark.root() && !standing.stamped;
         standing.stamped |= bears;
@@ -118,17 +167,18 @@ impl<S: Held> Sampler<S> {
             _ if bears => On::At(0),
             _ => On::Nowhere,
         };
-        let probability = probability(&policies.config, standing.threshold, Some(randomness));
+        let probability = probability(&policies, standing.threshold, Some(randomness), made);
         if facts.flags_alone.is_none() {
             self.count_contradiction(&span, randomness, out);
         }
-        out.pass(span, Stamp { probability, on, detail, late: false, partial: false }, keep_class, Some(id));
+        out.pass(span, Stamp { probability, on, detail, late: false, partial: false, attempts }, keep_class, Some(id));
     }
 
     /// Ends the record of a trace that was kept early.
     pub(super) fn close(&mut self, key: Key) {
         let Some(mut trace) = self.remove(key) else { return };
         self.open -= 1;
+        self.repeats.add(&trace.totals);
         if let Some(standing) = trace.standing.take() {
             self.remember_kept(&trace, &standing);
         }
@@ -140,15 +190,26 @@ impl<S: Held> Sampler<S> {
     }
 
     /// Asks the policies, and writes the decision down.
-    fn judge(&mut self, key: Key, trigger: Trigger, out: &mut Outcome<S>) -> Option<(Verdict, Standing)> {
+    fn judge(&mut self, key: Key, trigger: Trigger, live: &Given, shadow: &Given, out: &mut Outcome<S>) -> Option<(Verdict, Standing)> {
         let trace = self.traces.get(key)?;
         let evidence = self.evidence(trace);
-        let verdict = self.policies.decide(&evidence);
+        let policies = &self.policies;
+        let verdict = policies.decide(&policies.live, &evidence, live);
+        let enforced = policies.config.mode == Carry::Enforce;
+        let shadow = match &policies.shadow {
+            Some(rules) => Some(policies.decide(rules, &evidence, shadow)).map(|verdict| (verdict.policy, verdict.decision)),
+            None => (!enforced).then(|| (Arc::clone(&verdict.policy), verdict.decision)),
+        };
+        // Where nothing is carried out, everything is kept, and stands for itself alone.
+        let (decision, threshold) = if enforced { (verdict.decision, verdict.threshold) } else { (Decision::Keep, Threshold::ALL) };
+        if trigger != Trigger::KeepEarly {
+            self.repeats.add(&trace.totals);
+        }
         out.inconsistent_randomness += u64::from(trace.ot.disagree);
         if trace.ot.largest > evidence.randomness {
             out.inconsistent_threshold += self.thresholds(trace).filter(|&threshold| threshold > evidence.randomness).count() as u64;
         }
-        if verdict.overridden {
+        if verdict.overridden && enforced {
             out.overridden.push(Arc::clone(&verdict.policy));
         }
         let wait = self.now.saturating_sub(trace.began);
@@ -156,13 +217,13 @@ impl<S: Held> Sampler<S> {
         let moment = Moment { complete: trace.complete(), spans: trace.totals.spans, wait_ms: wait / 1_000_000 };
         out.decisions.push(Decided {
             trace_id: trace.id,
-            decision: verdict.decision,
+            decision,
             policy: Arc::clone(&verdict.policy),
             matched: Arc::clone(&verdict.matched),
             reason: verdict.reason,
             trigger,
-            threshold: Some(verdict.threshold.bits()),
-            adjusted_count: (verdict.threshold < Threshold::NONE).then(|| verdict.threshold.adjusted_count()),
+            threshold: Some(threshold.bits()),
+            adjusted_count: (threshold < Threshold::NONE).then(|| threshold.adjusted_count()),
             complete: moment.complete,
             partial: false,
             reopened,
@@ -170,22 +231,28 @@ impl<S: Held> Sampler<S> {
             bytes: trace.bytes,
             wait: Duration::from_nanos(wait),
             totals: trace.totals,
+            circumstances: Circumstances {
+                randomness: Some(evidence.randomness),
+                policies: Arc::clone(&policies.live.names),
+                shadow: shadow.clone().map(|(policy, decision)| Shadow { policy, decision }),
+            },
         });
         let standing = Standing {
             policy: Arc::clone(&verdict.policy),
             matched: Arc::clone(&verdict.matched),
             reason: verdict.reason,
-            threshold: verdict.threshold,
+            threshold,
             moment,
             reopened,
+            shadow: shadow.map(|(_, decision)| decision),
             stamped: false,
-            settled: verdict.overridden,
+            // Past its limit the keep class is decided like everything else, for good.
+            settled: verdict.overridden || trace.limited,
         };
         Some((verdict, standing))
     }
 
-    fn keep(&mut self, key: Key, verdict: Verdict, standing: Standing, trigger: Trigger, out: &mut Outcome<S>) {
-        debug_assert_eq!(verdict.decision, Decision::Keep);
+    fn keep(&mut self, key: Key, standing: Standing, trigger: Trigger, out: &mut Outcome<S>) {
         let standing = self.release(key, standing, trigger, false, out);
         let Some(trace) = self.remove(key) else { return };
         self.pending -= 1;
@@ -223,7 +290,9 @@ impl<S: Held> Sampler<S> {
             true => self.hold_bytes -= trace.bytes,
             false => self.pending_bytes -= trace.bytes,
         }
-        let (totals, randomness) = (trace.totals, trace.randomness());
+        let (totals, randomness, made) = (trace.totals, trace.randomness(), trace.ot.made);
+        let attempts = trace.patterns.as_ref().filter(|_| totals.retries > 0 && self.policies.config.record != Record::None);
+        let attempts: Option<Attempts> = attempts.map(|patterns| patterns.attempts().collect());
         trace.bytes = 0;
         // A root that is still to come in will carry the attributes, so no other span does.
         let on = match self.policies.config.record {
@@ -234,11 +303,11 @@ impl<S: Held> Sampler<S> {
         standing.stamped = matches!(on, On::At(_));
         let detail = (on != On::Nowhere).then(|| Detail { totals: Some(totals), ..detail(&standing, trigger, &self.policies.hash) });
         let probability = match unknown {
-            true if self.policies.config.tracestate.mode != Mode::Off => Probability::Unknown,
-            true => Probability::Untouched,
-            false => probability(&self.policies.config, standing.threshold, Some(randomness)),
+            true if self.policies.silent() => Probability::Untouched,
+            true => Probability::Unknown,
+            false => probability(&self.policies, standing.threshold, Some(randomness), made),
         };
-        let stamp = Stamp { probability, on, detail, late: false, partial: false };
+        let stamp = Stamp { probability, on, detail, late: false, partial: false, attempts };
         out.kept.push(Kept { spans, stamp, keep_class, trace_id: Some(id) });
         if !logs.is_empty() {
             out.kept.push(Kept { spans: logs, stamp: Stamp::default(), keep_class, trace_id: Some(id) });
@@ -338,11 +407,11 @@ impl<S: Held> Sampler<S> {
     }
 }
 
-/// How tracestate is written where `threshold` was applied.
-pub(super) fn probability(config: &crate::sample::Config, threshold: Threshold, randomness: Option<u64>) -> Probability {
-    match config.tracestate.mode {
-        Mode::Off => Probability::Silent(threshold),
-        _ => Probability::AtLeast(threshold, Context { randomness, missing: config.tracestate.missing_threshold }),
+/// How tracestate is written where `threshold` was applied. `made`: the randomness was made here.
+pub(super) fn probability(policies: &Policies, threshold: Threshold, randomness: Option<u64>, made: bool) -> Probability {
+    match policies.silent() {
+        true => Probability::Silent(threshold),
+        false => Probability::AtLeast(threshold, Context { randomness, made, missing: policies.config.tracestate.missing_threshold }),
     }
 }
 
@@ -354,6 +423,7 @@ fn detail(standing: &Standing, trigger: Trigger, config: &Arc<str>) -> Detail {
         trigger,
         moment: Some(standing.moment),
         reopened: standing.reopened,
+        shadow: standing.shadow,
         config: Arc::clone(config),
         totals: None,
     }

@@ -4,8 +4,13 @@
 //! the further back one asks.
 
 use crate::otlp::span::TraceId;
-use crate::sample::outcome::{Decided, Decision, Reason, Trigger};
+use crate::otlp::trace_state::threshold_digits;
+use crate::sample::outcome::{Circumstances, Decided, Decision, Reason, Says, Trigger, Vote};
 use crate::sample::remembered::{Recall, Remembered};
+use crate::sample::threshold::Threshold;
+use crate::sample::totals::Totals;
+use crate::units::Usd;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,8 +21,8 @@ pub struct Answer {
     pub decision: Decision,
     /// The policy that decided, or a reserved name.
     pub policy: Arc<str>,
-    /// Every policy that matched.
-    pub matched: Arc<[Arc<str>]>,
+    /// Every policy that matched, and what it said.
+    pub matched: Arc<[Vote]>,
     /// Why.
     pub reason: Reason,
     /// What ended the wait.
@@ -32,8 +37,88 @@ pub struct Answer {
     pub spans: u64,
     /// First span to decision.
     pub wait: Duration,
+    /// Some of the sums over its spans at the decision.
+    pub facts: Facts,
+    /// What the decision was made among.
+    pub circumstances: Circumstances,
     /// When it was decided.
     pub at: Instant,
+}
+
+/// What is kept of the sums: many answers are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Facts {
+    cost: Usd,
+    input_tokens: u64,
+    output_tokens: u64,
+    llm_calls: u32,
+    truncated_spans: u32,
+    errors: [u32; 3],
+    retries: u32,
+    tool_repeats: u32,
+}
+
+impl Facts {
+    fn of(totals: &Totals) -> Facts {
+        let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        Facts {
+            cost: totals.cost,
+            input_tokens: totals.input_tokens,
+            output_tokens: totals.output_tokens,
+            llm_calls: small(totals.llm_calls),
+            truncated_spans: small(totals.truncated_spans),
+            errors: [totals.errors_transient, totals.errors_permanent, totals.errors_unknown].map(small),
+            retries: totals.retries,
+            tool_repeats: totals.tool_repeats,
+        }
+    }
+}
+
+impl Answer {
+    /// As the admin port gives it: what was decided, what every policy said, and what was known of the trace.
+    pub fn to_json(&self, trace: TraceId, now: Instant) -> Value {
+        let Circumstances { randomness, policies, shadow } = &self.circumstances;
+        let says = |vote: &Vote| match vote.says {
+            Says::Drop => ("drop", None),
+            Says::Nothing => ("not asked", None),
+            Says::Keep(threshold) => (if randomness.is_some_and(|r| r < threshold) { "drop" } else { "keep" }, Some(threshold)),
+        };
+        let one = |name: &Arc<str>| match self.matched.iter().find(|vote| vote.policy == *name).map(says) {
+            None => json!({ "policy": &**name, "matched": false }),
+            Some((says, threshold)) => json!({
+                "policy": &**name,
+                "matched": true,
+                "says": says,
+                "percentage": threshold.map(|threshold| 100.0 / Threshold::from_bits(threshold).adjusted_count()),
+            }),
+        };
+        let facts = &self.facts;
+        json!({
+            "trace_id": trace.to_string(),
+            "decision": self.decision.as_str(),
+            "policy": &*self.policy,
+            "reason": self.reason.as_str(),
+            "trigger": self.trigger.as_str(),
+            "matched": self.matched.iter().map(|vote| &*vote.policy).collect::<Vec<_>>(),
+            "policies": policies.iter().map(one).collect::<Vec<_>>(),
+            "shadow": shadow.as_ref().map(|shadow| json!({ "policy": &*shadow.policy, "decision": shadow.decision.as_str() })),
+            "spans": self.spans,
+            "complete": self.complete,
+            "partial": self.partial,
+            "wait_ms": self.wait.as_millis() as u64,
+            "threshold": self.threshold.map(threshold_digits),
+            "randomness": randomness.map(|randomness| format!("{randomness:014x}")),
+            "cost_usd": facts.cost.to_string(),
+            "input_tokens": facts.input_tokens,
+            "output_tokens": facts.output_tokens,
+            "llm_calls": facts.llm_calls,
+            "truncated_spans": facts.truncated_spans,
+            "errors": { "transient": facts.errors[0], "permanent": facts.errors[1], "unknown": facts.errors[2] },
+            "retries": facts.retries,
+            "tool_repeats": facts.tool_repeats,
+            "seconds_ago": now.saturating_duration_since(self.at).as_secs(),
+        })
+    }
 }
 
 /// The last decisions of all shards. Cheap to clone; all clones are one.
@@ -96,6 +181,8 @@ fn answer(decided: &Decided, at: Instant) -> Answer {
         partial: decided.partial,
         spans: decided.spans,
         wait: decided.wait,
+        facts: Facts::of(&decided.totals),
+        circumstances: decided.circumstances.clone(),
         at,
     }
 }
@@ -103,14 +190,13 @@ fn answer(decided: &Decided, at: Instant) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::totals::Totals;
 
     fn decided(n: u8, decision: Decision) -> Decided {
         Decided {
             trace_id: TraceId::new(&[n; 16]).unwrap(),
             decision,
             policy: "p".into(),
-            matched: ["p".into()].into(),
+            matched: [Vote { policy: "p".into(), says: Says::Keep(0) }].into(),
             reason: Reason::Policy,
             trigger: Trigger::Complete,
             threshold: Some(0),
@@ -122,6 +208,7 @@ mod tests {
             bytes: 9,
             wait: Duration::from_secs(1),
             totals: Totals::default(),
+            circumstances: Circumstances::default(),
         }
     }
 
@@ -138,6 +225,25 @@ mod tests {
         assert_eq!(find(1, later), Some(Decision::Keep));
         decisions.record(&[decided(3, Decision::Drop)], later);
         assert_eq!((find(1, later), find(2, later)), (None, Some(Decision::Drop)));
+    }
+
+    #[test]
+    fn an_answer_says_what_every_policy_said() {
+        let now = Instant::now();
+        let vote = |name: &str, says| Vote { policy: name.into(), says };
+        let answer = Answer {
+            matched: [vote("a", Says::Keep(1 << 55)), vote("b", Says::Drop), vote("d", Says::Keep(0))].into(),
+            circumstances: Circumstances { randomness: Some(5), policies: ["a", "b", "c", "d"].map(Arc::from).into(), shadow: None },
+            ..answer(&decided(1, Decision::Drop), now)
+        };
+        let json = answer.to_json(TraceId::new(&[1; 16]).unwrap(), now + Duration::from_secs(3));
+        let expected = json!([
+            { "policy": "a", "matched": true, "says": "drop", "percentage": 50.0 },
+            { "policy": "b", "matched": true, "says": "drop", "percentage": null },
+            { "policy": "c", "matched": false },
+            { "policy": "d", "matched": true, "says": "keep", "percentage": 100.0 },
+        ]);
+        assert_eq!((&json["policies"], &json["seconds_ago"], &json["randomness"]), (&expected, &json!(3), &json!("00000000000005")));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::otlp::request::Item;
 use crate::otlp::signal::Signal;
-use crate::otlp::span::{self, KeyValue, SpanView};
+use crate::otlp::span::{self, EventView, KeyValue, SpanView};
 use crate::otlp::wire::{Fields, Value};
 use crate::telemetry::memory::Budget;
 
@@ -40,6 +40,11 @@ pub trait Held: Sized {
     /// Whether it pins mostly memory that nobody needs any more.
     fn is_stray(&self) -> bool {
         false
+    }
+
+    /// Calls `visit` with every event of a span.
+    fn events(&self, visit: &mut dyn FnMut(EventView<'_>)) {
+        let _ = visit;
     }
 
     /// The same things, as many, in the same order, without what else they pin in memory.
@@ -87,6 +92,12 @@ impl Held for Item {
 
     fn is_stray(&self) -> bool {
         Item::is_stray(self)
+    }
+
+    fn events(&self, visit: &mut dyn FnMut(EventView<'_>)) {
+        if self.signal() == Signal::Traces {
+            span::read(self.body(), |_| {}, |event| visit(EventView::read(event)));
+        }
     }
 
     fn detach(items: Vec<Item>, budget: Option<&Budget>) -> Vec<Item> {

@@ -6,11 +6,11 @@
 use crate::enrich::facts::SpanFacts;
 use crate::otlp::span::TraceId;
 use crate::otlp::trace_state;
-use crate::sample::config::{LateKeep, Mode, Record};
+use crate::sample::config::{LateKeep, Record};
 use crate::sample::deadlines::Key;
 use crate::sample::decide::probability;
 use crate::sample::held::Held;
-use crate::sample::outcome::{Decided, Decision, Outcome, Reason, Trigger};
+use crate::sample::outcome::{Circumstances, Decided, Decision, Outcome, Reason, Trigger};
 use crate::sample::sampler::{Sampler, stronger};
 use crate::sample::stamp::{Detail, Moment, On, Probability, Stamp};
 use crate::sample::threshold::{self, Threshold};
@@ -60,6 +60,7 @@ impl<S: Held> Sampler<S> {
             trigger: Trigger::Late,
             moment: None,
             reopened: false,
+            shadow: None,
             config: Arc::clone(&self.policies.hash),
             totals: None,
         });
@@ -69,10 +70,18 @@ impl<S: Held> Sampler<S> {
             _ => On::Nowhere,
         };
         let marks = record != Record::None;
-        let stamp = Stamp { probability: self.late_probability(entry.threshold), on, detail, late: marks, partial: marks && entry.partial };
+        let made = self.made_for(id, &span);
+        let stamp = Stamp {
+            probability: self.late_probability(entry.threshold, made),
+            on,
+            detail,
+            late: marks,
+            partial: marks && entry.partial,
+            attempts: None,
+        };
         match trace_state::read(span.context().0) {
             Ok(ot) => {
-                let randomness = ot.randomness.unwrap_or_else(|| threshold::randomness(id.bytes()));
+                let randomness = ot.randomness.or(made).unwrap_or_else(|| threshold::randomness(id.bytes()));
                 out.inconsistent_threshold += u64::from(ot.threshold.is_some_and(|threshold| randomness < threshold));
             }
             Err(_) => out.unparseable_tracestate += 1,
@@ -119,10 +128,11 @@ impl<S: Held> Sampler<S> {
             trigger: Trigger::Late,
             moment: Some(standing.moment),
             reopened: false,
+            shadow: None,
             config: Arc::clone(&self.policies.hash),
             totals: Some(totals),
         });
-        let stamp = Stamp { probability: self.late_probability(None), on, detail, late: marks, partial: marks };
+        let stamp = Stamp { probability: self.late_probability(None, None), on, detail, late: marks, partial: marks, attempts: None };
         out.pass(span, stamp, true, Some(id));
     }
 
@@ -174,6 +184,7 @@ impl<S: Held> Sampler<S> {
             threshold: Threshold::ALL,
             moment,
             reopened: false,
+            shadow: None,
             stamped: false,
             settled: false,
         }
@@ -197,14 +208,15 @@ impl<S: Held> Sampler<S> {
             bytes,
             wait: Duration::from_millis(standing.moment.wait_ms),
             totals,
+            circumstances: Circumstances::default(),
         });
     }
 
     /// How tracestate is written on a late span; without a threshold nobody knows its probability.
-    fn late_probability(&self, threshold: Option<Threshold>) -> Probability {
+    fn late_probability(&self, threshold: Option<Threshold>, made: Option<u64>) -> Probability {
         match threshold {
-            Some(threshold) => probability(&self.policies.config, threshold, None),
-            None if self.policies.config.tracestate.mode == Mode::Off => Probability::Untouched,
+            Some(threshold) => probability(&self.policies, threshold, made, made.is_some()),
+            None if self.policies.silent() => Probability::Untouched,
             None => Probability::Unknown,
         }
     }

@@ -10,7 +10,10 @@ use crate::sample::held::Held;
 use crate::sample::outcome::{Outcome, Trigger};
 use crate::sample::policies::Policies;
 use crate::sample::sampler::{Sampler, nanos, stronger};
+use crate::sample::stamp::LOOP;
+use crate::sample::totals::Totals;
 use crate::sample::trace::{State, Trace};
+use crate::units::Usd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,6 +56,33 @@ pub struct Status {
     pub dropped_premature: u64,
     /// The level of pressure.
     pub pressure: Pressure,
+    /// What repeated in the traces that ended, since the start.
+    pub repeats: Repeats,
+}
+
+/// What repeated in traces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repeats {
+    /// Traces in which a tool was called three times or more with the same arguments.
+    pub tool_loops: u64,
+    /// Attempts of model calls behind the first ones.
+    pub retries: u64,
+    /// Retried calls that succeeded in the end.
+    pub recovered: u64,
+    /// Retried calls that did not.
+    pub exhausted: u64,
+    /// Cost of the failed attempts of retried calls.
+    pub failed_cost: Usd,
+}
+
+impl Repeats {
+    pub(super) fn add(&mut self, totals: &Totals) {
+        self.tool_loops += u64::from(totals.tool_repeats >= LOOP);
+        self.retries += u64::from(totals.retries);
+        self.recovered += u64::from(totals.recovered);
+        self.exhausted += u64::from(totals.exhausted);
+        self.failed_cost += totals.failed_cost;
+    }
 }
 
 impl<S: Held> Sampler<S> {
@@ -68,6 +98,7 @@ impl<S: Held> Sampler<S> {
             kept_premature: self.kept.premature,
             dropped_premature: self.dropped.premature,
             pressure: self.pressure,
+            repeats: self.repeats,
         }
     }
 
@@ -94,6 +125,7 @@ impl<S: Held> Sampler<S> {
                 self.decide(key, Trigger::Shutdown, out);
             }
         }
+        self.spend_budgets(true, out);
         self.empty_hold(out);
         self.stopping = false;
         self.weigh();
@@ -103,9 +135,11 @@ impl<S: Held> Sampler<S> {
     /// switched off, what is undecided leaves at once.
     pub fn reload(&mut self, policies: impl Into<Arc<Policies>>, now: Instant, out: &mut Outcome<S>) {
         self.catch_up(now, out);
-        self.policies = policies.into();
-        self.scratch = self.policies.watch.scratch();
-        self.resize_caches();
+        let before = std::mem::replace(&mut self.policies, policies.into());
+        self.policies.adopt(&before);
+        let policies = &self.policies;
+        self.learned.retain(|name| policies.learns(name));
+        self.fit_policies();
         let keys: Vec<Key> = self.arrivals.iter().copied().filter(|&key| self.waits(key)).collect();
         for key in keys {
             if !self.policies.config.enabled {
@@ -146,12 +180,17 @@ impl<S: Held> Sampler<S> {
             .collect();
         // Stable: within a rank the order of arrival stays.
         order.sort_by_key(|&(rank, _)| rank);
+        // What waits for a budget is decided when all that have to go are known.
+        let mut waiting = 0;
         for (_, key) in order {
-            if self.pending_bytes <= target {
+            if self.pending_bytes.saturating_sub(waiting) <= target {
                 break;
             }
+            let bytes = self.traces.get(key).map_or(0, |trace| trace.bytes);
             self.decide(key, Trigger::Eviction, out);
+            waiting += if self.traces.get(key).is_some_and(|trace| trace.queued) { bytes } else { 0 };
         }
+        self.spend_budgets(true, out);
     }
 
     fn empty_hold(&mut self, out: &mut Outcome<S>) {

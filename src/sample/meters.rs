@@ -3,10 +3,11 @@
 //! They are fed from what the sampler wrote down, once a batch. A label is a word of ours or the name of a policy; nothing a sender chose
 //! becomes one.
 
+use crate::sample::config::KeepClass;
 use crate::sample::limits::Status;
 use crate::sample::outcome::{Decided, Decision, Outcome, Reason, Trigger};
 use crate::sample::policies::Policies;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, MoneyCounter};
 use ahash::RandomState;
 use metrics::{Counter, Gauge, Histogram};
 use std::collections::HashMap;
@@ -28,8 +29,20 @@ pub struct Meters {
     unsampled_spans: Counter,
     overload: [Counter; 2],
     capped: Counter,
+    grouping_skipped: Counter,
+    limited: [Counter; 2],
+    shadow: HashMap<(Arc<str>, Decision, Decision), Counter, RandomState>,
+    repeated: Repeated,
     gauges: Gauges,
     last: Status,
+}
+
+struct Repeated {
+    tool_loops: Counter,
+    retries: Counter,
+    recovered: Counter,
+    exhausted: Counter,
+    failed_cost: MoneyCounter,
 }
 
 struct ByPolicy {
@@ -67,6 +80,12 @@ struct Gauges {
 impl std::fmt::Debug for ByPolicy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ByPolicy")
+    }
+}
+
+impl std::fmt::Debug for Repeated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Repeated")
     }
 }
 
@@ -122,6 +141,19 @@ impl Meters {
                 registry.counter(name, "Spans judged by themselves, as memory was all but full", &[("decision", decision)])
             }),
             capped: counter("tollgate_sampling_capped_spans_total", "Spans dropped as too much of their kept trace was forwarded before"),
+            grouping_skipped: counter(
+                "tollgate_sampling_grouping_skipped_total",
+                "Traces that were to be grouped and had been sampled by their id before",
+            ),
+            limited: KeepClass::ALL.map(|class| {
+                registry.counter(
+                    "tollgate_sampling_keep_class_limited_traces_total",
+                    "Traces with an error or a truncated answer past the limit of their class, decided like any other",
+                    &[("class", class.as_str())],
+                )
+            }),
+            shadow: HashMap::default(),
+            repeated: Repeated::new(registry),
             gauges: Gauges::new(registry),
             last: Status::default(),
         };
@@ -154,6 +186,10 @@ impl Meters {
             add(counter, count);
         }
         add(&self.capped, outcome.capped_spans);
+        add(&self.grouping_skipped, outcome.grouping_skipped);
+        for (counter, count) in self.limited.iter().zip(outcome.limited) {
+            add(counter, count);
+        }
         for name in &outcome.overridden {
             self.policy(name).overridden.increment(1);
         }
@@ -178,6 +214,14 @@ impl Meters {
         ] {
             gauge.increment(after as f64 - before as f64);
         }
+        let (repeats, repeated) = (now.repeats, &self.repeated);
+        add(&repeated.tool_loops, repeats.tool_loops.saturating_sub(last.repeats.tool_loops));
+        add(&repeated.retries, repeats.retries.saturating_sub(last.repeats.retries));
+        add(&repeated.recovered, repeats.recovered.saturating_sub(last.repeats.recovered));
+        add(&repeated.exhausted, repeats.exhausted.saturating_sub(last.repeats.exhausted));
+        if repeats.failed_cost != last.repeats.failed_cost {
+            repeated.failed_cost.add(repeats.failed_cost - last.repeats.failed_cost);
+        }
         gauges.pressure.set(f64::from(now.pressure as u8));
         add(&gauges.kept_premature, now.kept_premature.saturating_sub(last.kept_premature));
         add(&gauges.dropped_premature, now.dropped_premature.saturating_sub(last.dropped_premature));
@@ -192,8 +236,16 @@ impl Meters {
             by.bytes.record(decided.bytes as f64);
             by.wait.record(decided.wait.as_secs_f64());
         }
-        for name in decided.matched.iter() {
-            self.policy(name).matches.increment(1);
+        for vote in decided.matched.iter() {
+            self.policy(&vote.policy).matches.increment(1);
+        }
+        if let Some(shadow) = &decided.circumstances.shadow {
+            let (registry, enforced) = (&self.registry, decided.decision);
+            let counter = self.shadow.entry((Arc::clone(&shadow.policy), enforced, shadow.decision)).or_insert_with(|| {
+                let labels = [("policy", &*shadow.policy), ("enforced", enforced.as_str()), ("shadow", shadow.decision.as_str())];
+                registry.counter("tollgate_sampling_shadow_decisions_total", "What was decided, and what the shadow policies say", &labels)
+            });
+            counter.increment(1);
         }
         let (decision, reason) = (decided.decision, decided.reason);
         let registry = self.registry.clone();
@@ -219,6 +271,33 @@ fn add(counter: &Counter, count: u64) {
     }
 }
 
+impl Repeated {
+    fn new(registry: &Metrics) -> Repeated {
+        let calls = |outcome| {
+            registry.counter(
+                "tollgate_sampling_retried_calls_total",
+                "Model calls that were tried more than once, by how the last attempt ended",
+                &[("outcome", outcome)],
+            )
+        };
+        Repeated {
+            tool_loops: registry.counter(
+                "tollgate_sampling_tool_loops_total",
+                "Traces in which a tool was called three times or more with the same arguments",
+                &[],
+            ),
+            retries: registry.counter("tollgate_sampling_retries_total", "Attempts of model calls behind the first ones", &[]),
+            recovered: calls("recovered"),
+            exhausted: calls("exhausted"),
+            failed_cost: registry.money(
+                "tollgate_sampling_failed_attempts_cost_usd_total",
+                "Cost of the failed attempts of retried model calls in US dollars, exact",
+                &[],
+            ),
+        }
+    }
+}
+
 impl ByPolicy {
     fn new(registry: &Metrics, name: &str) -> ByPolicy {
         let labels = [("policy", name)];
@@ -228,7 +307,7 @@ impl ByPolicy {
                 "Traces a policy matched, also where another one decided",
                 &labels,
             ),
-            adjusted: registry.histogram("tollgate_sampling_adjusted_count", "What one kept trace stands for", &labels),
+            adjusted: registry.histogram("tollgate_sampling_represented_traces", "How many traces one kept trace stands for", &labels),
             overridden: registry.counter(
                 "tollgate_sampling_keep_class_overridden_traces_total",
                 "Traces with an error or a truncated answer that a policy dropped because it says so",

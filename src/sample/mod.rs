@@ -5,7 +5,8 @@
 //! reads no clock and does no I/O, so the same arrivals give the same decisions, in a test, in `replay` and in production.
 //!
 //! A span comes in by [`Sampler::admit`] and goes out in an [`Outcome`]; between them is one of three states: *pending*
-//! (undecided), *open* (kept early, the rest streams through) or *held* (dropped, but not yet gone).
+//! (undecided), *open* (kept early, the rest streams through) or *held* (dropped, but not yet gone). A pending trace that a budget decides
+//! about waits for others (`queue`).
 
 pub mod conditions;
 pub mod config;
@@ -21,12 +22,17 @@ mod decide;
 mod expr;
 mod held;
 mod late;
+mod learned;
 mod limits;
 mod links;
+mod made;
 mod outcome;
 mod overload;
+mod patterns;
 mod policies;
 mod policy;
+mod queue;
+mod rare;
 mod remembered;
 mod sampler;
 mod stamp;
@@ -42,9 +48,9 @@ mod tests;
 pub use config::Config;
 pub use decisions::Decisions;
 pub use held::{Held, Place};
-pub use limits::{Pressure, Status};
+pub use limits::{Pressure, Repeats, Status};
 pub use meters::Meters;
-pub use outcome::{Decided, Decision, Kept, Late, Outcome, Reason, Trigger};
+pub use outcome::{Circumstances, Decided, Decision, Kept, Late, Outcome, Reason, Says, Shadow, Trigger, Vote};
 pub use policies::{ConfigError, Policies};
 pub use policy::Policy;
 pub use sampler::Sampler;

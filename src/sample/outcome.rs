@@ -48,6 +48,8 @@ words! {
         Policy = "policy",
         /// A policy with a probability.
         Probability = "probability",
+        /// A policy with a budget.
+        Budget = "budget",
         /// A span that must not be lost came after its trace was dropped.
         LateKeep = "late_keep",
         /// A budget of the spend book is used up, and keeps what belongs to it.
@@ -112,6 +114,10 @@ pub struct Outcome<S> {
     pub unparseable_tracestate: u64,
     /// Keep-class traces dropped by a policy that says so, by its name.
     pub overridden: Vec<Arc<str>>,
+    /// Traces of the keep class that were past its limit, by class in the order of [`crate::sample::config::KeepClass::ALL`].
+    pub limited: [u64; 2],
+    /// Traces that were to be grouped and had been sampled by their id before.
+    pub grouping_skipped: u64,
     /// Emptied lists of items, for the next traces.
     pub(super) spare: Vec<Vec<S>>,
 }
@@ -170,8 +176,8 @@ pub struct Decided {
     pub decision: Decision,
     /// The policy that decided, or a reserved name.
     pub policy: Arc<str>,
-    /// Every policy that matched, in the order of the config.
-    pub matched: Arc<[Arc<str>]>,
+    /// Every policy that matched, in the order of the config, and what it said.
+    pub matched: Arc<[Vote]>,
     /// Why.
     pub reason: Reason,
     /// What ended the wait.
@@ -194,6 +200,48 @@ pub struct Decided {
     pub wait: Duration,
     /// Sums over its spans so far.
     pub totals: Totals,
+    /// What else was known, for whoever asks.
+    pub circumstances: Circumstances,
+}
+
+/// What one policy that matched said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vote {
+    /// The policy.
+    pub policy: Arc<str>,
+    /// What it said.
+    pub says: Says,
+}
+
+/// What a policy says about a trace it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// Drop.
+    Drop,
+    /// Keep, if the randomness reaches this threshold of 56 bits.
+    Keep(u64),
+    /// Nothing: the answer was certain without it.
+    Nothing,
+}
+
+/// What a decision was made among.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Circumstances {
+    /// Randomness of the trace, 56 bits.
+    pub randomness: Option<u64>,
+    /// The names of all policies that were asked.
+    pub policies: Arc<[Arc<str>]>,
+    /// What the shadow policies say, or, where the whole sampler is a shadow, what it would have done.
+    pub shadow: Option<Shadow>,
+}
+
+/// A decision that was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// The policy that decided.
+    pub policy: Arc<str>,
+    /// What it decided.
+    pub decision: Decision,
 }
 
 impl<S> Default for Outcome<S> {
@@ -213,6 +261,8 @@ impl<S> Default for Outcome<S> {
             inconsistent_threshold: 0,
             unparseable_tracestate: 0,
             overridden: Vec::new(),
+            limited: [0; 2],
+            grouping_skipped: 0,
             spare: Vec::new(),
         }
     }

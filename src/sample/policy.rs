@@ -25,14 +25,37 @@ pub(super) enum Form {
     Native(When, Sample),
     /// A condition that keeps what it matches.
     Condition(Condition),
-    /// `probabilistic`.
-    Probabilistic(Probabilistic),
+    /// `probabilistic`, `rate_limiting`, `bytes_limiting`.
+    Sampler(Sample),
     /// All of the parts, of which one may sample.
     And(Vec<Policy>),
     /// Not the part.
     Not(Box<Policy>),
     /// Drops what matches all of the parts.
     Drop(Vec<Policy>),
+    /// Several policies that share a budget.
+    Composite(Composite),
+}
+
+/// A budget of spans and how it is divided.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Composite {
+    pub(super) max_total_spans_per_second: f64,
+    /// The names of those that are asked, in this order; empty: all, as they stand.
+    #[serde(default)]
+    pub(super) policy_order: Vec<String>,
+    pub(super) composite_sub_policy: Vec<Policy>,
+    #[serde(default)]
+    pub(super) rate_allocation: Vec<Allocation>,
+}
+
+/// The part of the budget that one of them has.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Allocation {
+    pub(super) policy: String,
+    pub(super) percent: f64,
 }
 
 /// `{ scope, all, none }`
@@ -62,7 +85,7 @@ pub(super) enum Scope {
 impl Policy {
     /// What applies where no policies are configured.
     pub fn baseline() -> Policy {
-        Policy { name: "baseline".into(), form: Form::Probabilistic(Probabilistic { sampling_percentage: 10.0 }) }
+        Policy { name: "baseline".into(), form: Form::Sampler(Sample::Probabilistic(Probabilistic::new(10.0))) }
     }
 }
 
@@ -95,6 +118,10 @@ struct DropBlock {
 }
 
 impl Parts {
+    fn sampler(&mut self, key: String, sample: Sample) {
+        self.blocks.push((key, Form::Sampler(sample)));
+    }
+
     /// The words of an error name no policy: its place tells which, and where a part was left out as wrong itself, this is only a
     /// consequence.
     fn finish<E: de::Error>(mut self) -> Result<Policy, E> {
@@ -124,7 +151,8 @@ impl Parts {
 }
 
 /// What `type` may say.
-static TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| [Condition::NAMES, &["probabilistic", "and", "not", "drop"]].concat());
+static TYPES: LazyLock<Vec<&str>> =
+    LazyLock::new(|| [Condition::NAMES, &["probabilistic", "rate_limiting", "bytes_limiting", "and", "not", "drop", "composite"]].concat());
 
 /// The keys of a policy.
 static KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| [&["name", "condition", "sample", "type"], TYPES.as_slice()].concat());
@@ -157,7 +185,10 @@ impl<'de> Deserialize<'de> for Policy {
                         "type" => parts.kind = Some(map.next_value::<TypeName>()?.0),
                         "condition" => parts.condition = Some(map.next_value()?),
                         "sample" => parts.sample = Some(map.next_value()?),
-                        "probabilistic" => parts.blocks.push((key, Form::Probabilistic(map.next_value()?))),
+                        "probabilistic" => parts.sampler(key, Sample::Probabilistic(map.next_value()?)),
+                        "rate_limiting" => parts.sampler(key, Sample::RateLimiting(map.next_value()?)),
+                        "bytes_limiting" => parts.sampler(key, Sample::BytesLimiting(map.next_value()?)),
+                        "composite" => parts.blocks.push((key, Form::Composite(map.next_value()?))),
                         "and" => parts.blocks.push((key, Form::And(map.next_value::<AndBlock>()?.and_sub_policy))),
                         "not" => parts.blocks.push((key, Form::Not(Box::new(map.next_value::<NotBlock>()?.not_sub_policy)))),
                         "drop" => parts.blocks.push((key, Form::Drop(map.next_value::<DropBlock>()?.drop_sub_policy))),
@@ -182,9 +213,9 @@ impl Form {
     pub(super) fn sampler(&self) -> Option<Sample> {
         match self {
             Form::Native(_, sample) => Some(sample.clone()),
-            Form::Probabilistic(share) => Some(Sample::Probabilistic(share.clone())),
+            Form::Sampler(sample) => Some(sample.clone()),
             Form::Condition(_) => Some(Sample::Keep(Keep {})),
-            Form::And(_) | Form::Not(_) | Form::Drop(_) => None,
+            Form::And(_) | Form::Not(_) | Form::Drop(_) | Form::Composite(_) => None,
         }
     }
 }
@@ -243,7 +274,8 @@ and:
             ("{ name: a, type: truncated, sample: { type: keep } }", "one spelling"),
             ("{ name: a, latency: { threshold_ms: 1 } }", "needs a type"),
             ("{ name: a, type: truncated, latency: { threshold_ms: 1 } }", "no effect"),
-            ("{ name: a, type: rate_limiting }", "unknown variant `rate_limiting`"),
+            ("{ name: a, type: rate_limiting }", "needs a block rate_limiting"),
+            ("{ name: a, type: rate_limited }", "unknown variant `rate_limited`"),
             ("{ name: a, type: latency, latency: { threshold: 1 } }", "threshold"),
             ("{ name: a, kind: latency }", "unknown field `kind`"),
         ] {

@@ -12,9 +12,11 @@ use crate::sample::deadlines::{Deadlines, Key, NEVER, Time};
 use crate::sample::decide::ITEM_OVERHEAD;
 use crate::sample::held::Held;
 use crate::sample::late::{DropEntry, KeepEntry};
-use crate::sample::limits::Pressure;
+use crate::sample::learned::Learned;
+use crate::sample::limits::{Pressure, Repeats};
 use crate::sample::outcome::{Outcome, Reason, Trigger};
 use crate::sample::policies::Policies;
+use crate::sample::queue::Queue;
 use crate::sample::remembered::{Recall, Remembered};
 use crate::sample::stamp::Stamp;
 use crate::sample::strays::Looks;
@@ -63,8 +65,13 @@ pub struct Sampler<S> {
     pub(super) names: Vec<Arc<str>>,
     pub(super) numbers: HashMap<Arc<str>, u16, RandomState>,
     pub(super) scratch: Scratch,
+    /// The same for the condition that makes a span a root.
+    root_scratch: Scratch,
     pub(super) spare: SpareLinks,
     pub(super) warm: Warm,
+    pub(super) learned: Learned,
+    pub(super) queue: Queue,
+    pub(super) repeats: Repeats,
 }
 
 impl<S: Held> Sampler<S> {
@@ -96,11 +103,15 @@ impl<S: Held> Sampler<S> {
             names: Vec::new(),
             numbers: HashMap::default(),
             scratch: policies.watch.scratch(),
+            root_scratch: Scratch::default(),
             spare: SpareLinks::default(),
             warm: Warm::default(),
+            learned: Learned::default(),
+            queue: Queue::default(),
+            repeats: Repeats::default(),
             policies,
         };
-        new.resize_caches();
+        new.fit_policies();
         new
     }
 
@@ -112,6 +123,8 @@ impl<S: Held> Sampler<S> {
     /// Takes a span.
     pub fn admit(&mut self, facts: &SpanFacts, span: S, now: Instant, out: &mut Outcome<S>) {
         self.catch_up(now, out);
+        let local_root = self.as_local_root(facts, &span);
+        let facts = local_root.as_ref().unwrap_or(facts);
         let mark = Mark::of(facts);
         let Some(id) = facts.trace_id else {
             out.unsampled_spans += 1;
@@ -210,7 +223,8 @@ impl<S: Held> Sampler<S> {
 
     /// When [`Sampler::tick`] is to be called next; perhaps for nothing.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let next = self.due.next().into_iter().chain(self.looks.next()).min();
+        let queue = Some(self.queue.due).filter(|&due| due != NEVER);
+        let next = self.due.next().into_iter().chain(self.looks.next()).chain(queue).min();
         next.and_then(|due| self.epoch.checked_add(Duration::from_nanos(due)))
     }
 
@@ -232,10 +246,32 @@ impl<S: Held> Sampler<S> {
     /// What was due before now is done first, even if nobody called in time: who is late must not change a decision.
     pub(super) fn catch_up(&mut self, now: Instant, out: &mut Outcome<S>) {
         let now = self.time(now);
-        if self.due.next().is_some_and(|due| due < now) {
+        if self.due.next().is_some_and(|due| due < now) || self.queue.due < now {
             self.run(now - 1, out);
         }
         self.now = now;
+    }
+
+    /// Now, as an instant.
+    pub(super) fn instant(&self) -> Instant {
+        self.epoch.checked_add(Duration::from_nanos(self.now)).unwrap_or(self.epoch)
+    }
+
+    /// Makes room for what the policies look at.
+    pub(super) fn fit_policies(&mut self) {
+        self.scratch = self.policies.watch.scratch();
+        self.root_scratch = self.policies.root.as_ref().map(|watch| watch.scratch()).unwrap_or_default();
+        self.resize_caches();
+    }
+
+    /// A span with a parent that counts as a root, without that parent.
+    fn as_local_root(&mut self, facts: &SpanFacts, span: &S) -> Option<SpanFacts> {
+        if self.policies.root.is_none() || facts.parent_id.is_none() {
+            return None;
+        }
+        let (trace_state, flags) = span.context();
+        let seen = Seen { mark: Mark::of(facts), start: facts.start, end: facts.end, trace_state, flags };
+        self.policies.is_root(&seen, span, &mut self.root_scratch).then_some(SpanFacts { parent_id: None, ..*facts })
     }
 
     /// An instant as a time of its own. Time never goes back.
@@ -249,6 +285,12 @@ impl<S: Held> Sampler<S> {
         for number in 0usize.. {
             if number.is_multiple_of(AHEAD) {
                 self.expect_due(until);
+            }
+            // What is decided together is decided behind everything that is due by then.
+            if self.queue.due <= until && self.due.next().is_none_or(|due| due > self.queue.due) {
+                self.now = self.now.max(self.queue.due);
+                self.spend_budgets(false, out);
+                continue;
             }
             let Some((entered, key)) = self.due.pop(until) else { return };
             let Some(trace) = self.traces.get(key) else { continue };
@@ -370,7 +412,9 @@ impl<S: Held> Sampler<S> {
         let (root_wait, complete_wait) = self.waits_after();
         let Some(trace) = self.traces.get_mut(key) else { return };
         trace.last = self.now;
-        trace.class = stronger(trace.class, self.policies.keep_class(mark));
+        if !trace.limited {
+            trace.class = stronger(trace.class, self.policies.keep_class(mark));
+        }
         let whole = trace.absorb(facts, at, &self.items, &mut self.spare);
         let (entered, _) = trace.due();
         if mark.root() && trace.root_since == NEVER {

@@ -9,13 +9,18 @@ use crate::otlp::signal::Signal;
 use crate::otlp::span::{self, SpanView};
 use crate::otlp::trace_state::{self, Unusable};
 use crate::sample::config::MissingThreshold;
-use crate::sample::outcome::{Reason, Trigger};
+use crate::sample::outcome::{Decision, Reason, Trigger, Vote};
+use crate::sample::patterns::Attempt;
 use crate::sample::threshold::{self, Threshold};
 use crate::sample::totals::Totals;
+use crate::sample::trace::number;
 use std::sync::Arc;
 
 /// At most this many names of policies are written on a span.
 const MAX_MATCHED: usize = 16;
+
+/// A tool called so often with the same arguments is a loop: once more may be a second look, twice is not.
+pub(super) const LOOP: u32 = 3;
 
 /// What to write on the spans that leave together.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +30,12 @@ pub struct Stamp {
     pub(super) detail: Option<Detail>,
     pub(super) late: bool,
     pub(super) partial: bool,
+    /// Spans that are attempts of a retried call.
+    pub(super) attempts: Option<Attempts>,
 }
+
+/// Attempts of retried calls, by the ids of their spans.
+pub(super) type Attempts = Arc<[(u64, Attempt)]>;
 
 /// Which spans get the attributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +65,8 @@ pub(super) enum Probability {
 pub(super) struct Context {
     /// Randomness of the trace; none: that of the span, or of its trace id.
     pub(super) randomness: Option<u64>,
+    /// Whether that randomness is written: it was made here.
+    pub(super) made: bool,
     pub(super) missing: MissingThreshold,
 }
 
@@ -62,12 +74,13 @@ pub(super) struct Context {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Detail {
     pub(super) policy: Arc<str>,
-    pub(super) matched: Arc<[Arc<str>]>,
+    pub(super) matched: Arc<[Vote]>,
     pub(super) reason: Reason,
     pub(super) trigger: Trigger,
     /// None where a span comes so late that it is no longer known.
     pub(super) moment: Option<Moment>,
     pub(super) reopened: bool,
+    pub(super) shadow: Option<Decision>,
     pub(super) config: Arc<str>,
     pub(super) totals: Option<Totals>,
 }
@@ -83,7 +96,8 @@ pub(super) struct Moment {
 /// What a span's tracestate becomes.
 enum Change {
     Stay(Option<u64>),
-    Write(Option<u64>),
+    /// This threshold, and where given this randomness.
+    Write(Option<u64>, Option<u64>),
 }
 
 impl Stamp {
@@ -91,8 +105,9 @@ impl Stamp {
     /// who lets a trace out last speaks for it. `None` where nothing of that stands on the span.
     pub fn cleared(&self, index: usize, body: &[u8]) -> Option<Vec<u8>> {
         let stale: &[&[u8]] = match &self.detail {
-            Some(_) if self.bears(index) => &[b"sampling.", b"trace."],
-            _ if self.late || self.partial => &[b"sampling.late", b"sampling.partial"],
+            Some(_) if self.bears(index) => &[b"sampling.", b"trace.", b"retry."],
+            _ if self.late || self.partial => &[b"sampling.late", b"sampling.partial", b"retry."],
+            _ if self.attempts.is_some() => &[b"retry."],
             _ => return None,
         };
         edit::attributes(body, span::attributes_field(Signal::Traces), |pair| {
@@ -116,6 +131,13 @@ impl Stamp {
         } else if self.late || self.partial {
             self.write_marks(&mut Attributes::of_span(out));
         }
+        let attempt = self.attempts.as_ref().and_then(|list| list.iter().find(|(id, _)| *id == number(span.span_id)));
+        if let Some((_, attempt)) = attempt {
+            let mut to = Attributes::of_span(out);
+            to.int("tollgate.retry.attempt", attempt.number.into());
+            to.int("tollgate.retry.attempts", attempt.of.into());
+            to.str("tollgate.retry.outcome", if attempt.recovered { "recovered" } else { "exhausted" });
+        }
         result
     }
 
@@ -127,18 +149,20 @@ impl Stamp {
             && self.probability == other.probability
             && (self.late, self.partial, self.on) == (other.late, other.partial, other.on)
             && self.detail == other.detail
+            && self.attempts.is_none()
+            && other.attempts.is_none()
     }
 
     /// Writes the tracestate, if it changes; the threshold the span leaves with.
     fn write_trace_state(&self, span: &SpanView<'_>, out: &mut Vec<u8>) -> (Option<u64>, Result<(), Unusable>) {
         match self.change(span) {
             Change::Stay(threshold) => (threshold, Ok(())),
-            Change::Write(Some(threshold)) if span.trace_state.is_empty() => {
+            Change::Write(Some(threshold), None) if span.trace_state.is_empty() => {
                 let mut buffer = [0; 20];
                 append::trace_state(out, fresh(threshold, &mut buffer));
                 (Some(threshold), Ok(()))
             }
-            Change::Write(threshold) => match trace_state::with(span.trace_state, threshold, None) {
+            Change::Write(threshold, randomness) => match trace_state::with(span.trace_state, threshold, randomness) {
                 Ok(state) => {
                     append::trace_state(out, &state);
                     (threshold, Ok(()))
@@ -170,7 +194,11 @@ impl Stamp {
             }
             _ => None,
         };
-        if target == own.threshold { Change::Stay(target) } else { Change::Write(target) }
+        let made = match self.probability {
+            Probability::AtLeast(_, Context { randomness, made: true, .. }) => randomness,
+            _ => None,
+        };
+        if target == own.threshold && made.is_none() { Change::Stay(target) } else { Change::Write(target, made) }
     }
 
     fn write_detail(&self, detail: &Detail, threshold: Option<u64>, out: &mut Vec<u8>) {
@@ -179,7 +207,7 @@ impl Stamp {
         to.str("tollgate.sampling.reason", detail.reason.as_str());
         to.str("tollgate.sampling.trigger", detail.trigger.as_str());
         if !detail.matched.is_empty() {
-            to.strs("tollgate.sampling.matched", detail.matched.iter().take(MAX_MATCHED).map(|name| &**name));
+            to.strs("tollgate.sampling.matched", detail.matched.iter().take(MAX_MATCHED).map(|vote| &*vote.policy));
         }
         if let Some(threshold) = threshold {
             to.double("tollgate.sampling.adjusted_count", Threshold::from_bits(threshold).adjusted_count());
@@ -192,6 +220,9 @@ impl Stamp {
         self.write_marks(&mut to);
         if detail.reopened {
             to.bool("tollgate.sampling.reopened", true);
+        }
+        if let Some(shadow) = detail.shadow {
+            to.str("tollgate.sampling.shadow", shadow.as_str());
         }
         to.str("tollgate.sampling.config", &detail.config);
         if let Some(totals) = &detail.totals {
@@ -217,6 +248,18 @@ fn write_totals(totals: &Totals, to: &mut Attributes<'_>) {
     to.int("tollgate.trace.truncated_spans", int(totals.truncated_spans));
     to.int("tollgate.trace.errors.transient", int(totals.errors_transient));
     to.int("tollgate.trace.errors.permanent", int(totals.errors_permanent));
+    if totals.errors_unknown > 0 {
+        to.int("tollgate.trace.errors.unknown", int(totals.errors_unknown));
+    }
+    if totals.retries > 0 {
+        to.int("tollgate.trace.retries", totals.retries.into());
+        to.int("tollgate.trace.calls_recovered", totals.recovered.into());
+        to.int("tollgate.trace.calls_exhausted", totals.exhausted.into());
+        to.double("tollgate.trace.cost.failed_attempts_usd", totals.failed_cost.to_f64());
+    }
+    if totals.tool_repeats >= LOOP {
+        to.int("tollgate.trace.tool_loop", totals.tool_repeats.into());
+    }
 }
 
 fn int(value: u64) -> i64 {
@@ -260,7 +303,7 @@ mod tests {
     }
 
     fn at_least(threshold: u64, randomness: u64, missing: MissingThreshold) -> Probability {
-        Probability::AtLeast(Threshold::from_bits(threshold), Context { randomness: Some(randomness), missing })
+        Probability::AtLeast(Threshold::from_bits(threshold), Context { randomness: Some(randomness), made: false, missing })
     }
 
     #[test]
@@ -272,6 +315,7 @@ mod tests {
             trigger: Trigger::Complete,
             moment: None,
             reopened: false,
+            shadow: None,
             config: "0".into(),
             totals: Some(Totals::default()),
         };

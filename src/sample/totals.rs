@@ -1,6 +1,6 @@
 //! Sums over the spans of one trace, and what is remembered of each span.
 
-use crate::enrich::facts::{ErrorClass, SpanFacts};
+use crate::enrich::facts::{ErrorClass, REDACTED, SpanFacts};
 use crate::otlp::span::StatusCode;
 use crate::units::Usd;
 
@@ -29,6 +29,20 @@ pub struct Totals {
     pub errors_permanent: u64,
     /// Failed spans of which nothing tells.
     pub errors_unknown: u64,
+    /// How often the most repeated tool call was made: one tool, the same arguments.
+    pub tool_repeats: u32,
+    /// Attempts of the model call that was tried most often; 0 where none was retried.
+    pub attempts: u32,
+    /// Attempts behind the first ones.
+    pub retries: u32,
+    /// Retried calls that succeeded in the end.
+    pub recovered: u32,
+    /// Retried calls that did not.
+    pub exhausted: u32,
+    /// Cost of the attempts of retried calls that failed.
+    pub failed_cost: Usd,
+    /// What was redacted before sampling, by list of types that policies ask for.
+    pub redacted: [u32; REDACTED],
     /// Earliest start, Unix nanoseconds; 0 without spans.
     pub start: u64,
     /// Latest end, Unix nanoseconds. A span that ends before it starts ends where it starts.
@@ -52,6 +66,9 @@ impl Totals {
         ];
         for (sum, more) in sums {
             *sum = sum.saturating_add(more);
+        }
+        for (sum, more) in self.redacted.iter_mut().zip(facts.redacted) {
+            *sum = sum.saturating_add(more.into());
         }
         match facts.error {
             Some(ErrorClass::Transient) => self.errors_transient += 1,

@@ -6,7 +6,8 @@ use crate::otlp::trace_state;
 use crate::sample::arena::{Arena, List, NOWHERE};
 use crate::sample::deadlines::{Key, NEVER, Time};
 use crate::sample::links::{self, Links};
-use crate::sample::outcome::{Reason, Trigger};
+use crate::sample::outcome::{Decision, Reason, Trigger, Vote};
+use crate::sample::patterns::Patterns;
 use crate::sample::stamp::Moment;
 use crate::sample::threshold::{self, Threshold};
 use crate::sample::totals::Totals;
@@ -70,6 +71,12 @@ pub(super) struct Trace {
     counted: bool,
     /// It had been decided before, and forgotten.
     pub(super) returned: bool,
+    /// It waits for a budget.
+    pub(super) queued: bool,
+    /// It is of the keep class, past its limit: decided like any other.
+    pub(super) limited: bool,
+    /// What repeats in it, where it has calls.
+    pub(super) patterns: Option<Box<Patterns>>,
     pub(super) standing: Option<Box<Standing>>,
 }
 
@@ -79,6 +86,8 @@ pub(super) struct Probabilities {
     /// 56 bits, or `UNSAID`.
     randomness: u64,
     of_root: bool,
+    /// The randomness was made here, and is written on what leaves.
+    pub(super) made: bool,
     pub(super) disagree: bool,
     /// The largest threshold.
     pub(super) largest: u64,
@@ -91,11 +100,13 @@ const UNSAID: u64 = u64::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub(super) policy: Arc<str>,
-    pub(super) matched: Arc<[Arc<str>]>,
+    pub(super) matched: Arc<[Vote]>,
     pub(super) reason: Reason,
     pub(super) threshold: Threshold,
     pub(super) moment: Moment,
     pub(super) reopened: bool,
+    /// What would have become of it, where that is another question.
+    pub(super) shadow: Option<Decision>,
     /// Whether a span got the attributes of the decision.
     pub(super) stamped: bool,
     /// Dropped by a policy that outranks the keep class: nothing brings it back.
@@ -124,13 +135,16 @@ impl Trace {
             bits,
             totals: Totals::default(),
             class: None,
-            ot: Probabilities { randomness: UNSAID, of_root: false, disagree: false, largest: 0 },
+            ot: Probabilities { randomness: UNSAID, of_root: false, made: false, disagree: false, largest: 0 },
             links: None,
             seen: 0,
             waits_for: 0,
             others_missing: false,
             counted: true,
             returned,
+            queued: false,
+            limited: false,
+            patterns: None,
             standing: None,
         }
     }
@@ -188,6 +202,9 @@ impl Trace {
         let (new, whole) = self.connect(id, parent, at, arena, spare);
         if new {
             self.totals.add(facts);
+            if Patterns::concern(facts) {
+                self.patterns.get_or_insert_default().add(facts, &mut self.totals);
+            }
         } else {
             self.totals.add_again(facts);
         }
@@ -267,6 +284,16 @@ impl Trace {
 }
 
 impl Probabilities {
+    /// Whether a span names its randomness.
+    pub(super) fn says(&self) -> bool {
+        self.randomness != UNSAID
+    }
+
+    /// Gives the trace a randomness that no span names.
+    pub(super) fn make(&mut self, randomness: u64) {
+        (self.randomness, self.made) = (randomness, true);
+    }
+
     /// Adds what one span says. `first_root`: it is the root that counts. Whether its tracestate parses.
     pub(super) fn add(&mut self, state: &[u8], first_root: bool) -> bool {
         if state.is_empty() {

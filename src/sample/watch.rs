@@ -3,8 +3,10 @@
 //! Attributes are read once, while the span is still in the cache of the processor, and what the policies need of them is a few bits of
 //! the trace. Where no policy asks for attributes none is looked at.
 
-use crate::otlp::span::KeyValue;
-use crate::sample::conditions::{AttributeTest, Condition, Seen, SpanTest, Test};
+use crate::otlp::span::{Any, KeyValue, SpanView, StatusCode};
+use crate::sample::conditions::ottl::{self, Node, Path};
+use crate::sample::conditions::ottl_condition::{event_meets, text};
+use crate::sample::conditions::{AttributeTest, Seen, SpanTest, Test};
 use crate::sample::held::{Held, Place};
 use ahash::RandomState;
 use std::collections::HashMap;
@@ -51,9 +53,11 @@ impl Bits {
 /// The tests of single spans, and the bits of a trace that come of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watch {
-    /// Conditions that have a test already, each with its number.
-    known: Vec<Condition>,
+    /// Tests there are already, as the config spells them, each with its number.
+    known: Vec<String>,
     plain: Vec<(u16, Arc<dyn SpanTest>)>,
+    /// Tests of plain fields that few policies ask for.
+    fields: Vec<(u16, Path, ottl::Test)>,
     attributes: Vec<Wanted>,
     /// Attribute tests by key without its place.
     keys: HashMap<Box<[u8]>, Vec<u16>, RandomState>,
@@ -70,7 +74,7 @@ struct Wanted {
 }
 
 /// What sets one bit of a trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Rule {
     /// A span meets this test.
     Any(u16),
@@ -78,6 +82,52 @@ pub(super) enum Rule {
     Same(Vec<(u16, bool)>),
     /// The root does.
     Root(Vec<(u16, bool)>),
+    /// A span meets an expression of such tests.
+    Tree(Tree),
+    /// An event of a span meets an expression.
+    Event(Node),
+    /// No span does: it is set at the decision, and each is a bit of its own.
+    Later(u16),
+}
+
+/// An expression of tests of one span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Tree {
+    Met(u16),
+    Root,
+    Is(bool),
+    Not(Box<Tree>),
+    All(Vec<Tree>),
+    Any(Vec<Tree>),
+}
+
+impl Tree {
+    fn holds(&self, met: &Bits, root: bool) -> bool {
+        match self {
+            Tree::Met(number) => met.has(*number),
+            Tree::Root => root,
+            Tree::Is(value) => *value,
+            Tree::Not(inner) => !inner.holds(met, root),
+            Tree::All(parts) => parts.iter().all(|part| part.holds(met, root)),
+            Tree::Any(parts) => parts.iter().any(|part| part.holds(met, root)),
+        }
+    }
+}
+
+/// That an attribute is there.
+#[derive(Debug)]
+struct There;
+
+impl AttributeTest for There {
+    fn holds(&self, _value: Any<'_>) -> bool {
+        true
+    }
+}
+
+impl AttributeTest for ottl::Test {
+    fn holds(&self, value: Any<'_>) -> bool {
+        ottl::Test::holds(self, value)
+    }
 }
 
 /// Room to work in, so that a span needs no allocation.
@@ -89,23 +139,66 @@ pub(super) struct Scratch {
 }
 
 impl Watch {
-    /// The number of a condition of single spans, the same one for equal conditions.
-    pub(super) fn number(&mut self, condition: &Condition, test: &Test) -> Option<u16> {
-        if let Some(known) = self.known.iter().position(|k| k == condition) {
-            return u16::try_from(known).ok();
-        }
-        let number = u16::try_from(self.known.len()).ok()?;
+    /// The number of a test of single spans, the same one for tests that are spelt alike.
+    pub(super) fn number(&mut self, spelt: &impl std::fmt::Debug, test: &Test) -> Option<u16> {
         match test {
             Test::Attribute { key, test, .. } => {
                 let (place, name) = placed(key);
-                self.keys.entry(name.as_bytes().into()).or_default().push(u16::try_from(self.attributes.len()).ok()?);
-                self.lengths |= length_bit(name.len());
-                self.attributes.push(Wanted { number, place, test: Arc::clone(test) });
+                self.attribute_number(format!("{spelt:?}"), place, name, Arc::clone(test))
             }
-            Test::Span(test) => self.plain.push((number, Arc::clone(test))),
-            Test::Always | Test::Trace(_) => return None,
+            Test::Span(test) => {
+                let test = Arc::clone(test);
+                self.known_number(format!("{spelt:?}"), |watch, number| {
+                    watch.plain.push((number, test));
+                    Some(())
+                })
+            }
+            Test::Always | Test::Trace(_) | Test::Ottl { .. } | Test::Rare { .. } | Test::Redacted { .. } => None,
         }
-        self.known.push(condition.clone());
+    }
+
+    /// An expression in terms of numbered tests.
+    pub(super) fn tree(&mut self, node: &Node) -> Option<Tree> {
+        let mut list = |parts: &[Node]| parts.iter().map(|part| self.tree(part)).collect::<Option<Vec<_>>>();
+        Some(match node {
+            Node::Or(parts) => Tree::Any(list(parts)?),
+            Node::And(parts) => Tree::All(list(parts)?),
+            Node::Not(part) => Tree::Not(Box::new(self.tree(part)?)),
+            Node::Is(value) => Tree::Is(*value),
+            Node::Root => Tree::Root,
+            Node::Compare(Path::Attribute(place, key), ottl::Test::Missing) => {
+                let there = self.attribute_number(format!("{place:?} {key:?}"), Some(*place), key, Arc::new(There))?;
+                Tree::Not(Box::new(Tree::Met(there)))
+            }
+            Node::Compare(Path::Attribute(place, key), test) => {
+                Tree::Met(self.attribute_number(format!("{node:?}"), Some(*place), key, Arc::new(test.clone()))?)
+            }
+            Node::Compare(path, test) => {
+                let add = |watch: &mut Watch, number| {
+                    watch.fields.push((number, path.clone(), test.clone()));
+                    Some(())
+                };
+                Tree::Met(self.known_number(format!("{node:?}"), add)?)
+            }
+        })
+    }
+
+    fn attribute_number(&mut self, spelt: String, place: Option<Place>, name: &str, test: Arc<dyn AttributeTest>) -> Option<u16> {
+        self.known_number(spelt, |watch, number| {
+            watch.keys.entry(name.as_bytes().into()).or_default().push(u16::try_from(watch.attributes.len()).ok()?);
+            watch.lengths |= length_bit(name.len());
+            watch.attributes.push(Wanted { number, place, test });
+            Some(())
+        })
+    }
+
+    fn known_number(&mut self, spelt: String, add: impl FnOnce(&mut Watch, u16) -> Option<()>) -> Option<u16> {
+        if let Some(known) = self.known.iter().position(|k| *k == spelt) {
+            return u16::try_from(known).ok();
+        }
+        let number = u16::try_from(self.known.len()).ok()?;
+        add(self, number)?;
+        self.known.push(spelt);
         Some(number)
     }
 
@@ -148,12 +241,27 @@ impl Watch {
                 scratch.met.set(*number);
             }
         }
+        if !self.fields.is_empty() {
+            let view = span.view();
+            for (number, path, test) in &self.fields {
+                if test.holds(field(path, &view)) {
+                    scratch.met.set(*number);
+                }
+            }
+        }
         let met = |tests: &[(u16, bool)]| tests.iter().all(|&(number, wanted)| scratch.met.has(number) == wanted);
         for (bit, rule) in (0..).zip(&self.bits) {
             let holds = match rule {
                 Rule::Any(number) => scratch.met.has(*number),
                 Rule::Same(tests) => met(tests),
                 Rule::Root(tests) => seen.mark.root() && met(tests),
+                Rule::Tree(tree) => tree.holds(&scratch.met, seen.mark.root()),
+                Rule::Event(node) if !bits.has(bit) => {
+                    let mut any = false;
+                    span.events(&mut |event| any = any || event_meets(node, &event));
+                    any
+                }
+                Rule::Event(_) | Rule::Later(_) => false,
             };
             if holds {
                 bits.set(bit);
@@ -183,12 +291,27 @@ impl Watch {
     }
 }
 
+/// A plain field as a value.
+fn field<'a>(path: &Path, view: &SpanView<'a>) -> Any<'a> {
+    match path {
+        Path::Attribute(..) => Any::None,
+        Path::Name => text(view.name),
+        Path::Kind => Any::Int(i64::try_from(view.kind).unwrap_or(i64::MAX)),
+        Path::StatusCode => Any::Int(match view.status {
+            StatusCode::Unset => 0,
+            StatusCode::Ok => 1,
+            StatusCode::Error => 2,
+        }),
+        Path::StatusMessage => text(view.status_message),
+    }
+}
+
 fn length_bit(length: usize) -> u64 {
     1 << length.min(63)
 }
 
 /// `resource.service.name` is `service.name`, on the resource only.
-fn placed(key: &str) -> (Option<Place>, &str) {
+pub(super) fn placed(key: &str) -> (Option<Place>, &str) {
     for (prefix, place) in [("span.", Place::Span), ("resource.", Place::Resource), ("scope.", Place::Scope)] {
         if let Some(name) = key.strip_prefix(prefix) {
             return (Some(place), name);

@@ -92,7 +92,7 @@ impl Metrics {
         let builder = buckets(builder, "_seconds", &SECONDS);
         let builder = buckets(builder, "_bytes", &BYTES);
         let builder = buckets(builder, "_spans", &COUNTS);
-        let builder = buckets(builder, "adjusted_count", &COUNTS);
+        let builder = buckets(builder, "represented_traces", &COUNTS);
         let builder = ["_token_usage", "_input_tokens", "_output_tokens"].iter().fold(builder, |b, suffix| buckets(b, suffix, &TOKENS));
         let builder = buckets(builder, "gen_ai_invoke_agent_duration_seconds", &AGENT_SECONDS);
         let builder = buckets(builder, "gen_ai_invoke_workflow_duration_seconds", &WORKFLOW_SECONDS);

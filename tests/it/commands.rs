@@ -4,6 +4,7 @@ use crate::corpus;
 use crate::support::build::{failed, hex, llm_call, lone, request};
 use crate::support::json;
 use crate::support::process::{Process, tollgate};
+use crate::support::stage::Stage;
 use crate::support::until_sync;
 use rustix::process::Signal as Kill;
 use serde_json::{Value, json};
@@ -64,6 +65,101 @@ fn replay_answers_every_trace_with_one_line_and_the_same_every_time() {
         if trace["error_spans"].as_u64() > Some(0) {
             assert_eq!((&line["decision"], &line["policy"]), (&json!("keep"), &json!("_always_keep")), "{line}");
         }
+    }
+}
+
+/// What is decided about recorded requests, whether a stage runs or a replay: the same config, and times of arrival far apart in one.
+const WAITS: &str = "decision_wait: 3s, extend_while_active: { idle: 0s }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_decides_like_the_running_stage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.yaml");
+    let text = format!("processors: {{ tail_sampling: {{ {WAITS} }} }}\nexporters: {{ debug: {{}} }}\n");
+    fs::write(&config, &text).expect("it can be written");
+    let lines = tokio::task::block_in_place(|| replay(&["--config", &show(&config)], &inputs(&SOME)));
+    let stage = Stage::start(&text).await;
+    for recorded in corpus::in_order() {
+        if recorded.signal == Signal::Traces && SOME.iter().any(|folder| recorded.file.starts_with(folder)) {
+            stage.client.send(&recorded).await.expect("it is accepted");
+        }
+    }
+    until_sync("everything is decided", || stage.metric("tollgate_sampling_traces_pending", &[]) == 0.0).await;
+    let mut kept = 0;
+    for line in &lines {
+        let id = line["trace_id"].as_str().expect("an id");
+        let (status, answer) = stage.page(&format!("/api/decisions/{id}")).await;
+        assert_eq!(status, 200, "{answer}");
+        let decision: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!(decision["decision"], line["decision"], "{answer}");
+        kept += usize::from(line["decision"] == "keep");
+    }
+    assert!(kept > 20 && kept < lines.len(), "{kept} of {}", lines.len());
+    stage.finish().await;
+}
+
+#[test]
+fn replay_compares_two_configs_and_sums_up_what_each_policy_keeps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (old, new) = (folder.path().join("old.yaml"), folder.path().join("new.yaml"));
+    let config = |policy: &str| format!("processors: {{ tail_sampling: {{ always_keep: [truncated], policies: [{policy}] }} }}\n");
+    fs::write(&old, config("{ name: failed, type: status_code, status_code: { status_codes: [ERROR] } }")).expect("it can be written");
+    fs::write(&new, config("{ name: dear, type: trace_cost, trace_cost: { min_usd: 0.0001 } }")).expect("it can be written");
+    let (old, new, inputs) = (show(&old), show(&new), inputs(&SOME));
+    let flags = ["--config", &new, "--against", &old];
+    let lines = replay(&flags, &inputs);
+    let differ: Vec<&Value> = lines.iter().filter(|line| line["decision"] != line["against"]["decision"]).collect();
+    assert!(differ.iter().any(|line| line["against"]["policy"] == "failed") && differ.iter().any(|line| line["policy"] == "dear"));
+    let summary = replay(&[&flags[..], &["--summary"]].concat(), &inputs);
+    let [summary] = &summary[..] else { panic!("one line: {summary:?}") };
+    assert_eq!((summary["traces"].as_u64(), summary["differing"].as_u64()), (Some(lines.len() as u64), Some(differ.len() as u64)));
+    let of = |policy: &str| lines.iter().filter(|line| line["policy"] == policy && line["decision"] == "keep").count() as u64;
+    assert_eq!(summary["policies"]["dear"]["traces"].as_u64(), Some(of("dear")));
+    assert!(summary["policies"]["dear"]["bytes"].as_u64() > Some(1000), "{summary}");
+    let failed = differ.iter().filter(|line| line["against"]["policy"] == "failed").count();
+    assert!(summary["differing_keep_class"].as_array().is_some_and(|ids| ids.len() >= failed && failed > 0), "{summary}");
+    // For people, the same sums.
+    let args = ["replay", "--summary", "--config", &new, "--against", &old].map(str::to_owned).into_iter().chain(inputs.iter().cloned());
+    let ran = tollgate(args, b"");
+    assert!(ran.out.contains("dear") && ran.out.contains(&format!("{} traces are decided otherwise", differ.len())), "{}", ran.out);
+}
+
+#[test]
+fn retries_and_loops_of_recorded_agents_are_found() {
+    let keeps = |policy: &str, inputs: &[String]| -> BTreeSet<String> {
+        let set = format!("processors.tail_sampling.policies=[{{name: p, type: {policy}}}]");
+        let lines = replay(&["--set", &set, "--set", "processors.tail_sampling.always_keep=[]"], inputs);
+        lines.iter().filter(|line| line["policy"] == "p").map(|line| line["trace_id"].to_string()).collect()
+    };
+    let of = |part: &str| -> Vec<String> { inputs(&[""]).into_iter().filter(|file| file.contains(part)).collect() };
+    // Applications that try again by themselves, each with a failed call and then one that succeeds.
+    let retried = of("a-app-retry");
+    assert!(!retried.is_empty() && !keeps("retries", &retried).is_empty(), "{retried:?}");
+    // An agent that looks up the same again and again, and others whose arguments change with every call.
+    assert_eq!(keeps("tool_loop", &of("lf-agent-loop")).len(), 1);
+    assert_eq!(keeps("tool_loop", &of("v-anthropic-agent-loop")).len(), 0);
+    // Ordinary calls and tools are neither.
+    for ordinary in ["-basic-", "-tools-"] {
+        assert_eq!(keeps("retries", &of(ordinary)), BTreeSet::new(), "{ordinary}");
+        assert_eq!(keeps("tool_loop", &of(ordinary)), BTreeSet::new(), "{ordinary}");
+    }
+}
+
+#[test]
+fn what_was_redacted_before_sampling_can_decide() {
+    let inputs: Vec<String> = inputs(&["handwritten", "anthropic-sdk-native"]);
+    let set = "processors.tail_sampling.policies=[{name: sensitive, type: redaction_hits, redaction_hits: {types: [EMAIL]}}]";
+    let early = "processors.redaction.position=before_sampling";
+    let lines = replay(&["--set", set, "--set", early, "--set", "processors.tail_sampling.always_keep=[]"], &inputs);
+    let by = |policy: &str| lines.iter().filter(|line| line["policy"] == policy).count();
+    assert!(by("sensitive") > 0 && by("_default") > 0, "{lines:?}");
+    for (sets, part) in [
+        (vec![set], "before_sampling"),
+        (vec!["processors.tail_sampling.policies=[{name: s, type: redaction_hits, redaction_hits: {types: [EMAILS]}}]", early], "EMAILS"),
+    ] {
+        let args = ["check"].into_iter().chain(sets.iter().flat_map(|set| ["--set", *set])).map(str::to_owned);
+        let ran = tollgate(args, b"");
+        assert!(ran.status != 0 && format!("{}{}", ran.out, ran.err).contains(part), "{ran:?}");
     }
 }
 
@@ -194,6 +290,7 @@ exporters: { debug: {} }
         assert!(start.elapsed() < Duration::from_secs(20), "{ran:?}");
     };
     assert!(dropped.out.contains("was dropped by policy \"none\""), "{}", dropped.out);
+    assert!(dropped.out.contains("policy \"none\" said drop: it keeps 0.0000 %"), "{}", dropped.out);
     let kept = explain(&hex(&bad.trace_id), &admin).await;
     assert!(kept.status == 0 && kept.out.contains("was kept by policy \"_always_keep\" (error)"), "{kept:?}");
     assert_eq!(explain("xyz", &admin).await.status, 2);

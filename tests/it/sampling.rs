@@ -86,6 +86,31 @@ fn threshold(span: &Span) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_budget_is_kept_to_and_counts_add_up_to_what_there_was() {
+    let policy = "policies: [{ name: some, type: rate_limiting, rate_limiting: { spans_per_second: 200, burst_capacity: 400 } }]";
+    let (stage, sink) = start(policy).await;
+    let watch = stage.watch_books();
+    let traces = 4_000;
+    let spans: Vec<Span> = (0..traces).map(|number| span(nth(number), number + 1, None, "run")).collect();
+    for spans in spans.chunks(PER_REQUEST) {
+        assert_eq!(stage.client.export(Signal::Traces, &request(spans.to_vec())).await.code, 0);
+    }
+    until_sync("everything is decided", || stage.metric("tollgate_sampling_traces_pending", &[]) == 0.0).await;
+    stage.until_sent().await;
+    watch.assert_balanced_throughout();
+    stage.finish().await;
+    let (mut sum, mut squares, mut kept) = (0.0, 0.0, 0);
+    for item in sink.items(Signal::Traces, Via::Grpc) {
+        let threshold = threshold(&Span::decode(&item.body[..]).expect("a span")).expect("a threshold");
+        let count = 2f64.powi(56) / (2f64.powi(56) - threshold as f64);
+        (sum, squares, kept) = (sum + count, squares + count * (count - 1.0), kept + 1);
+    }
+    // However long it took, it began with a full budget and had some more of it.
+    assert!((300..traces).contains(&kept), "{kept}");
+    assert!((sum - traces as f64).abs() <= 5.0 * squares.sqrt(), "{sum} of {traces}, one standard deviation is {}", squares.sqrt());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_percent_is_ten_percent_and_every_process_decides_alike() {
     let (kept, again) = tokio::join!(run(0..TRACES), run((0..TRACES).rev()));
 

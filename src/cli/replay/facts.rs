@@ -2,7 +2,7 @@
 
 use crate::enrich::facts::{ErrorClass, SpanFacts};
 use crate::enrich::{LlmFacts, Observer};
-use crate::otlp::span::TraceId;
+use crate::otlp::span::{StatusCode, TraceId};
 use crate::units::Usd;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     with_spans: bool,
+    sizes: HashMap<TraceId, u64>,
     traces: HashMap<TraceId, Trace>,
     order: Vec<TraceId>,
 }
@@ -28,12 +29,26 @@ pub(super) struct Trace {
     pub(super) transient: u64,
     pub(super) permanent: u64,
     pub(super) truncated: bool,
+    /// Whether a span of it failed, by its status or by evidence.
+    pub(super) failed: bool,
     pub(super) span_facts: Vec<Value>,
 }
 
 impl Facts {
     pub(super) fn new(with_spans: bool) -> Facts {
         Facts { with_spans, ..Facts::default() }
+    }
+
+    /// Counts the size of a span.
+    pub(super) fn size(&mut self, trace: Option<TraceId>, bytes: usize) {
+        if let Some(trace) = trace {
+            *self.sizes.entry(trace).or_default() += bytes as u64;
+        }
+    }
+
+    /// Encoded bytes of the spans of a trace.
+    pub(super) fn bytes(&self, trace: TraceId) -> u64 {
+        self.sizes.get(&trace).copied().unwrap_or(0)
     }
 
     /// Every trace, in the order their first spans came.
@@ -57,6 +72,7 @@ impl Observer for Facts {
         trace.input_tokens = trace.input_tokens.saturating_add(facts.input_tokens);
         trace.output_tokens = trace.output_tokens.saturating_add(facts.output_tokens);
         trace.truncated |= facts.truncated;
+        trace.failed |= facts.error.is_some() || facts.status == StatusCode::Error;
         match facts.error {
             Some(ErrorClass::Transient) => trace.transient += 1,
             // What nothing is known about is not said to go away by itself.

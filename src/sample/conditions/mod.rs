@@ -10,10 +10,16 @@ mod error_class;
 mod latency;
 mod llm_calls;
 mod numeric_attribute;
+pub(in crate::sample) mod ottl;
+pub(in crate::sample) mod ottl_condition;
+mod rare;
+pub(in crate::sample) mod redaction_hits;
+mod retries;
 mod span_count;
 mod span_latency;
 mod status_code;
 mod string_attribute;
+mod tool_loop;
 mod trace_cost;
 mod trace_flags;
 mod trace_state;
@@ -28,10 +34,15 @@ pub use error_class::ErrorClasses;
 pub use latency::Latency;
 pub use llm_calls::LlmCalls;
 pub use numeric_attribute::NumericAttribute;
+pub use ottl_condition::OttlCondition;
+pub use rare::Rare;
+pub use redaction_hits::RedactionHits;
+pub use retries::Retries;
 pub use span_count::SpanCount;
 pub use span_latency::SpanLatency;
 pub use status_code::StatusCodes;
 pub use string_attribute::StringAttribute;
+pub use tool_loop::ToolLoop;
 pub use trace_cost::TraceCost;
 pub use trace_flags::TraceFlags;
 pub use trace_state::TraceState;
@@ -45,6 +56,7 @@ use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{self, Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::fmt::{self, Debug};
 use std::sync::Arc;
+use std::time::Duration;
 
 macro_rules! conditions {
     ($($(#[doc = $doc:literal])* $name:literal $variant:ident($type:ident),)*) => {
@@ -145,6 +157,14 @@ conditions! {
     "llm_calls" LlmCalls(LlmCalls),
     /// An attribute is a number in this range.
     "numeric_attribute" NumericAttribute(NumericAttribute),
+    /// A span, or an event of one, meets an expression.
+    "ottl_condition" OttlCondition(OttlCondition),
+    /// The trace is among the first of its kind.
+    "rare" Rare(Rare),
+    /// So much was redacted in the trace.
+    "redaction_hits" RedactionHits(RedactionHits),
+    /// A model call was tried so often.
+    "retries" Retries(Retries),
     /// The trace has so many spans.
     "span_count" SpanCount(SpanCount),
     /// A span takes this long.
@@ -153,6 +173,8 @@ conditions! {
     "status_code" StatusCode(StatusCodes),
     /// An attribute is one of these texts.
     "string_attribute" StringAttribute(StringAttribute),
+    /// A tool was called so often with the same arguments.
+    "tool_loop" ToolLoop(ToolLoop),
     /// The trace costs so much.
     "trace_cost" TraceCost(TraceCost),
     /// A span has the sampled flag.
@@ -179,8 +201,14 @@ pub(super) enum Test {
     Attribute { key: String, test: Arc<dyn AttributeTest>, invert: bool },
     /// Of one span.
     Span(Arc<dyn SpanTest>),
+    /// Of one span, or one event, by expressions of which one must hold.
+    Ottl { spans: Vec<ottl::Node>, events: Vec<ottl::Node> },
     /// Of the trace as a whole.
     Trace(Arc<dyn TraceTest>),
+    /// Of what was redacted in the trace.
+    Redacted { types: Vec<String>, min: u32 },
+    /// Of the trace and those before it with the same values.
+    Rare { keys: Vec<String>, first: u32, per: Duration },
 }
 
 /// A test of the value of an attribute that is there.

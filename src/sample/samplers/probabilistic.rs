@@ -10,6 +10,16 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Probabilistic {
     pub(in crate::sample) sampling_percentage: f64,
+    /// The Collector's; accepted, because the randomness is that of the trace id here, which needs no salt.
+    #[serde(default, rename = "hash_salt")]
+    pub(in crate::sample) _hash_salt: String,
+}
+
+impl Probabilistic {
+    /// A percentage and nothing else.
+    pub(in crate::sample) fn new(sampling_percentage: f64) -> Probabilistic {
+        Probabilistic { sampling_percentage, _hash_salt: String::new() }
+    }
 }
 
 impl Probabilistic {

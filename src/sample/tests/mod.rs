@@ -1,12 +1,17 @@
 //! Tests of the sampler as a whole: a rig with a clock of its own, whose books are checked after every step.
 
+mod budgets;
 mod cases;
 mod model;
 mod options;
 mod order;
 mod pressure;
+mod orders;
 mod rules;
 mod scale;
+mod shadow;
+mod spelling;
+mod unbiased;
 mod wire;
 
 use crate::enrich::facts::SpanFacts;
@@ -266,6 +271,10 @@ impl Rig {
         self.sums.inconsistent_randomness += out.inconsistent_randomness;
         self.sums.inconsistent_threshold += out.inconsistent_threshold;
         self.sums.unparseable_tracestate += out.unparseable_tracestate;
+        self.sums.grouping_skipped += out.grouping_skipped;
+        for (sum, more) in self.sums.limited.iter_mut().zip(out.limited) {
+            *sum += more;
+        }
         self.sums.overridden.append(&mut out.overridden);
         self.decisions.append(&mut out.decisions);
     }

@@ -449,7 +449,7 @@ fn metrics_say_what_was_decided_and_what_is_held() {
         "tollgate_sampling_decision_cache_entries{cache=\"dropped\"} 1",
         "tollgate_sampling_late_spans_total{outcome=\"resurrected\"} 0",
         "tollgate_sampling_trace_wait_seconds_count{decision=\"drop\"} 1",
-        "tollgate_sampling_adjusted_count_bucket{policy=\"_always_keep\",le=\"1\"} 1",
+        "tollgate_sampling_represented_traces_bucket{policy=\"_always_keep\",le=\"1\"} 1",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }

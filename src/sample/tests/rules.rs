@@ -8,7 +8,7 @@ fn errors(text: &str) -> Vec<ConfigError> {
 }
 
 #[track_caller]
-fn refused(text: &str, path: &str, message: &str) {
+pub(super) fn refused(text: &str, path: &str, message: &str) {
     let errors = errors(text);
     let found = errors.iter().any(|e| e.path == format!("processors.tail_sampling.{path}") && e.message.contains(message));
     assert!(found, "no \"{message}\" at {path} among {errors:?}");
@@ -99,7 +99,7 @@ fn scope_trace_asks_no_spans() {
 }
 
 /// The policy that decided about a trace of these spans, or `-` where it was dropped.
-fn decides(text: &str, spans: &[Fake]) -> String {
+pub(super) fn decides(text: &str, spans: &[Fake]) -> String {
     let mut rig = Rig::new(text);
     spans.iter().for_each(|span| {
         rig.admit(span.clone());
@@ -224,6 +224,12 @@ fn every_condition_can_be_met_and_missed() {
         ),
         ("{ type: trace_state, key: t, values: [gold] }", span(1, 1, 0).state("t=gold"), Some(span(1, 1, 0).state("t=tin"))),
         ("{ type: span_count, max_spans: 1 }", span(1, 1, 0), None),
+        ("{ type: rare, key: [k] }", span(1, 1, 0).text("k", "x"), None),
+        (
+            "{ type: ottl_condition, span: ['attributes[\"k\"] == \"v\"'] }",
+            span(1, 1, 0).text("k", "v"),
+            Some(span(1, 1, 0).text("k", "w")),
+        ),
         ("{ type: trace_cost, min_usd: 0.5 }", dear(), Some(span(1, 1, 0).cost("0.499999999999"))),
         ("{ type: llm_calls, min: 1 }", dear(), Some(span(1, 1, 0))),
         (
@@ -273,40 +279,6 @@ policies:
         assert_eq!(decides(collector, &spans), expected);
         assert_eq!(decides(native, &spans), expected);
     }
-}
-
-#[test]
-fn examples_for_the_collector_load_as_they_are() {
-    // Those types of its documentation that exist here, in its spelling.
-    let text = "
-decision_wait: 10s
-num_traces: 100
-decision_cache: { }
-policies:
-  - { name: p1, type: latency, latency: { threshold_ms: 5000, upper_threshold_ms: 10000 } }
-  - { name: p2, type: numeric_attribute, numeric_attribute: { key: key1, min_value: 50, max_value: 100 } }
-  - { name: p3, type: probabilistic, probabilistic: { sampling_percentage: 10 } }
-  - { name: p4, type: status_code, status_code: { status_codes: [ERROR, UNSET] } }
-  - { name: p5, type: string_attribute, string_attribute: { key: key2, values: [value1, val*], enabled_regex_matching: true, cache_max_size: 10 } }
-  - { name: p6, type: string_attribute, string_attribute: { key: url.path, values: [/health, /metrics], invert_match: true } }
-  - { name: p7, type: span_count, span_count: { min_spans: 2, max_spans: 20 } }
-  - { name: p8, type: trace_state, trace_state: { key: key3, values: [value1, value2] } }
-  - { name: p9, type: boolean_attribute, boolean_attribute: { key: key4, value: true } }
-  - { name: p10, type: trace_flags }
-  - name: p11
-    type: and
-    and:
-      and_sub_policy:
-        - { name: a, type: numeric_attribute, numeric_attribute: { key: key1, min_value: 50, max_value: 100 } }
-        - { name: b, type: string_attribute, string_attribute: { key: key2, values: [value1, value2] } }
-  - name: p12
-    type: drop
-    drop: { drop_sub_policy: [{ name: a, type: string_attribute, string_attribute: { key: url.path, values: [\\/health], enabled_regex_matching: true } }] }
-  - name: p13
-    type: not
-    not: { not_sub_policy: { name: a, type: span_count, span_count: { min_spans: 2 } } }
-";
-    assert_eq!(compile(text).names().count(), 15);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue as Pair};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 
 fn pair(key: &str, value: &str) -> Pair {
@@ -61,6 +62,12 @@ fn spans(trace: u64, count: u64) -> Vec<Item> {
         start_time_unix_nano: 100 * n,
         end_time_unix_nano: 100 * n + 50,
         attributes: vec![pair("op", "chat")],
+        name: "step".into(),
+        kind: 3,
+        events: (n == 2)
+            .then(|| Event { name: "exception".into(), attributes: vec![pair("exception.type", "Late")], ..Event::default() })
+            .into_iter()
+            .collect(),
         ..Span::default()
     };
     let scope = ScopeSpans {
@@ -124,6 +131,26 @@ fn conditions_read_what_stands_on_the_wire() {
         admit(&mut sampler, spans(1, 2), now, &mut out);
         sampler.shutdown(now, &mut out);
         assert_eq!(!out.kept.is_empty(), holds, "{key}");
+    }
+}
+
+#[test]
+fn expressions_read_fields_and_events_from_the_wire() {
+    for (list, text, holds) in [
+        ("span", "name == \"step\" and kind == SPAN_KIND_CLIENT", true),
+        ("span", "name == \"other\"", false),
+        ("span", "instrumentation_scope.attributes[\"lib\"] == \"x\" and resource.attributes[\"service.name\"] == \"rag\"", true),
+        ("spanevent", "name == \"exception\" and attributes[\"exception.type\"] == \"Late\"", true),
+        ("spanevent", "attributes[\"exception.type\"] == \"Early\"", false),
+        ("spanevent", "attributes[\"missing\"] == nil", true),
+        ("spanevent", "name == \"step\"", false),
+    ] {
+        let text = format!("policies: [{{ name: a, type: ottl_condition, ottl_condition: {{ {list}: ['{text}'] }} }}]");
+        let (now, mut out) = (Instant::now(), Outcome::default());
+        let mut sampler = Sampler::new(compile(&text), 1, now);
+        admit(&mut sampler, spans(1, 2), now, &mut out);
+        sampler.shutdown(now, &mut out);
+        assert_eq!(!out.kept.is_empty(), holds, "{text}");
     }
 }
 
