@@ -90,7 +90,10 @@ fn shape(path: &str, notes: &BTreeMap<String, Note>) -> Value {
     let item_keys: BTreeSet<String> = own_keys(&item, &item_words).difference(&keys).cloned().collect();
     let mut any_of = Vec::new();
     if !words.is_empty() {
-        any_of.push(json!({ "enum": words }));
+        // YAML reads two of the words as no words.
+        let booleans = words.iter().filter_map(|word| word.parse::<bool>().ok()).map(Value::Bool);
+        let all: Vec<Value> = words.iter().map(|word| json!(word)).chain(booleans).collect();
+        any_of.push(json!({ "enum": all }));
         any_of.push(json!({ "type": "string", "pattern": FROM_OUTSIDE }));
     } else if let Some(types) = scalars(path, notes.get(&path.replace("[0]", ""))) {
         any_of.push(json!({ "type": types }));

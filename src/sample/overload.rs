@@ -49,10 +49,11 @@ impl<S: Held> Sampler<S> {
             trigger: Trigger::Eviction,
             moment: None,
             reopened: false,
+            shadow: None,
             config: Arc::clone(&self.policies.hash),
             totals: None,
         });
-        let probability = probability(&self.policies.config, threshold, Some(randomness));
-        out.pass(span, Stamp { probability, on, detail, late: false, partial: false }, class.is_some(), Some(id));
+        let probability = probability(&self.policies, threshold, Some(randomness), false);
+        out.pass(span, Stamp { probability, on, detail, late: false, partial: false, attempts: None }, class.is_some(), Some(id));
     }
 }
