@@ -322,3 +322,31 @@ impl Traces {
         std::iter::successors(first, |span| self.next.get(*span).copied().filter(|next| *next != NONE).map(|next| next as usize))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emptied_list_keeps_its_room() {
+        let mut looks: Vec<Look<'_>> = Vec::with_capacity(100);
+        looks.push(Look::default());
+        let emptied: Vec<Look<'static>> = emptied(looks);
+        assert!(emptied.is_empty() && emptied.capacity() >= 100);
+    }
+
+    #[test]
+    fn spans_are_sorted_by_trace_in_order_of_arrival() {
+        let span = |trace: u8, id: u8| SpanFacts {
+            trace_id: TraceId::new(&[trace; 16]),
+            span_id: crate::otlp::span::SpanId::new(&[id; 8]),
+            ..SpanFacts::default()
+        };
+        let mut traces = Traces::default();
+        for _ in 0..2 {
+            traces.sort(&[span(1, 1), span(2, 2), span(2, 3), span(0, 4), span(1, 5), span(3, 0), span(2, 6)]);
+            let all: Vec<Vec<usize>> = (0..traces.list.len()).map(|at| traces.spans(at).collect()).collect();
+            assert_eq!(all, [vec![0, 4], vec![1, 2, 6]], "without a trace, without an id: in none");
+        }
+    }
+}
