@@ -263,7 +263,9 @@ fn hostile_input_takes_linear_time() {
 #[test]
 fn eight_times_the_text_takes_about_eight_times_as_long() {
     let redactor = redactor();
-    for part in ["1", "1 ", "1-", "12:", "@", "a.a.a.a@", "-----BEGIN PRIVATE KEY-----", "a:", "0a", "password=", "://a:b@", "eyJ.", "phone 12 "] {
+    for part in
+        ["1", "1 ", "1-", "12:", "@", "a.a.a.a@", "-----BEGIN PRIVATE KEY-----", "a:", "0a", "password=", "://a:b@", "eyJ.", "phone 12 "]
+    {
         let time = |size: usize| {
             let text = part.repeat(size / part.len());
             let measured = || {

@@ -69,11 +69,13 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if quad || is_date(number) {
         return;
     }
-    if number.total() < 8 && !number.may_go_on(text) {
+    let goes_on = number.may_go_on(text);
+    if number.total() < 8 && !goes_on {
         return;
     }
     // Without a word anywhere around it, the number need not be read.
-    if text.context_around(start, start + DIALLED) & Kind::Phone.context() == 0 {
+    let end = number.end_of(number.len().saturating_sub(1)).filter(|_| !goes_on).unwrap_or(start + DIALLED);
+    if text.context_around(start, end) & Kind::Phone.context() == 0 {
         return;
     }
     let dialled = Dialled::read(text, start);
