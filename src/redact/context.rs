@@ -172,11 +172,10 @@ impl Words {
     /// Which types have one of their words near any candidate between two positions, or between them.
     pub(crate) fn near(&mut self, text: &str, start: usize, end: usize) -> u64 {
         let mut from = start.saturating_sub(BEFORE);
-        // A window of twenty characters, of four bytes at most, behind the last end; a word that begins in it may end past it.
-        let to = text.len().min(end + 4 * AFTER);
-        if !self.is_simple(text.as_bytes(), from, to) {
+        if !self.is_simple(text.as_bytes(), from, text.len().min(end + AFTER)) {
             from = before(text, start);
-            self.read(text.as_bytes(), from, to);
+            // A window of twenty characters, of four bytes at most, behind the last end.
+            self.read(text.as_bytes(), from, text.len().min(end + 4 * AFTER));
         }
         self.found.iter().rev().take_while(|found| found.start >= from).fold(0, |all, found| all | found.bits)
     }

@@ -157,9 +157,17 @@ impl Number {
     /// Reads on from a run of digits, in place of what was read before.
     pub(crate) fn read(&mut self, text: &Text<'_>, start: usize, end: usize) {
         let number = self;
-        (number.start, number.len) = (start, 1);
-        number.groups[0] = Group { start, end, sep: 0 };
-        let mut end = end;
+        // In a row of numbers, the next one begins with what was read behind this one.
+        let known = number.groups.iter().take(number.len).skip(1).position(|group| (group.start, group.end) == (start, end));
+        if let Some(skipped) = known.map(|at| at + 1) {
+            number.groups.copy_within(skipped..number.len, 0);
+            number.len -= skipped;
+        } else {
+            number.groups[0] = Group { start, end, sep: 0 };
+            number.len = 1;
+        }
+        number.start = start;
+        let mut end = number.groups.get(number.len - 1).map_or(end, |last| last.end);
         while number.len < GROUPS {
             let (sep, width) = match text.at(end) {
                 sep @ (b' ' | b'-' | b'.' | b'/' | b':') => (sep, 1),

@@ -71,7 +71,8 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
     if quad || is_date(text, number) {
         return;
     }
-    if number.total() < 8 && !number.may_go_on(text) {
+    let goes_on = number.may_go_on(text);
+    if number.total() < 8 && !goes_on {
         return;
     }
     if let (Some(end), regions @ [_, ..]) = (number.end_of(0), text.limits.bare_regions())
@@ -82,7 +83,8 @@ fn national(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         return out.found(text, Kind::Phone, start, end);
     }
     // Without a word anywhere around it, the number need not be read.
-    if text.context_around(start, start + DIALLED) & Kind::Phone.context() == 0 {
+    let end = number.end_of(number.len().saturating_sub(1)).filter(|_| !goes_on).unwrap_or(start + DIALLED);
+    if text.context_around(start, end) & Kind::Phone.context() == 0 {
         return;
     }
     let dialled = Dialled::read(text, start);
