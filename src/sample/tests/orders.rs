@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::enrich::facts::ErrorClass;
+use std::sync::Arc;
 
 const TRACES: u64 = 10_000;
 
@@ -54,9 +55,10 @@ fn spans(trace: u64, numbers: &mut Numbers) -> Vec<Fake> {
 
 #[test]
 fn the_order_of_arrival_before_the_deadline_changes_no_decision() {
+    let policies = Arc::new(compile(POLICIES));
     let decide = |mut spans: Vec<Fake>, turns: usize, turn: usize| {
         let now = Instant::now();
-        let mut sampler = Sampler::new(compile(POLICIES), 1, now);
+        let mut sampler = Sampler::new(Arc::clone(&policies), 1, now);
         let mut out = Outcome::default();
         let length = spans.len();
         for step in 0..turns {
