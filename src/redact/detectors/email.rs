@@ -173,7 +173,8 @@ fn remote(text: &Text<'_>, at: usize, end: usize) -> bool {
 
 /// `scheme://user@host`, `scheme://user:password@host`: the part before the `@` signs in, and is no mailbox.
 fn in_url(text: &Text<'_>, start: usize) -> bool {
-    if !matches!(text.before(start), b'/' | b':') {
+    // Only signs stand between the scheme and the name.
+    if !text.before(start).is_ascii_punctuation() {
         return false;
     }
     let from = text.run_back(start, 128, |b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'<' | b'>' | b'?' | b'#' | b' '));
