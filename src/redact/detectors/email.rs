@@ -173,9 +173,8 @@ fn remote(text: &Text<'_>, at: usize, end: usize) -> bool {
 
 /// `scheme://user@host`, `scheme://user:password@host`: the part before the `@` signs in, and is no mailbox.
 fn in_url(text: &Text<'_>, start: usize) -> bool {
-    // Signs may stand between: `user:$PASS@host`.
-    let signs = text.run_back(start, 8, |b| b.is_ascii_punctuation() && !matches!(b, b'/' | b':'));
-    if !matches!(text.before(signs), b'/' | b':') {
+    // Only signs stand between the scheme and the name.
+    if !text.before(start).is_ascii_punctuation() {
         return false;
     }
     let from =
