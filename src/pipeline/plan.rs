@@ -5,7 +5,7 @@
 use crate::config::Processors;
 use crate::enrich::price::{PriceTable, PricesConfig};
 use crate::enrich::{EnrichConfig, LabelFilter};
-use crate::redact::{Findings, Kind, Position, Redactor};
+use crate::redact::{self, Findings, Kind, Position, Redactor};
 use crate::sample::Policies;
 use arc_swap::ArcSwapOption;
 use std::borrow::Cow;
@@ -65,7 +65,18 @@ impl Plan {
             }
         };
         warnings.extend(prices.warnings().iter().map(|w| format!("processors.enrich.prices: {w}")));
-        let redactor = match Redactor::new(&processors.redaction) {
+        let mut redaction = processors.redaction.clone();
+        for (at, dictionary) in redaction.dictionaries.iter_mut().enumerate() {
+            let Some(path) = dictionary.file.take() else { continue };
+            match read(&path) {
+                Ok(text) => dictionary.entries.extend(redact::entries_of(&text).map(str::to_owned)),
+                Err(error) => {
+                    let key = format!("processors.redaction.dictionaries[{at}].file");
+                    fail(key, format!("{path:?} cannot be read: {}; give the path of a list of names, one a line", error.kind()));
+                }
+            }
+        }
+        let redactor = match Redactor::new(&redaction) {
             Ok(redactor) => processors.redaction.enabled.then(|| Arc::new(redactor)),
             Err(problems) => {
                 for problem in problems {

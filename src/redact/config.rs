@@ -583,14 +583,9 @@ pub enum DictionaryError {
     /// The automaton does not fit.
     #[error("the entries are too large to be searched for; split the dictionary")]
     TooLarge,
-    /// The file cannot be read.
-    #[error("{path:?} cannot be read: {reason}")]
-    File {
-        /// As written.
-        path: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
+    /// Its file was not read before.
+    #[error("{0:?} was not read into entries")]
+    Unread(PathBuf),
 }
 
 impl Config {

@@ -78,7 +78,7 @@ const WORDS: &[(u64, &[&str])] = &[
         "生年月日", "생년월일", "출생", "出生", "bday"]),
     (PHONE, &["phone", "tel", "tél", "tlf", "telf", "call", "cell", "mobile", "fax", "whatsapp", "contact", "reach", "dial", "sms",
         "text me", "messages to", "hotline", "telefon", "telephone", "anruf", "rufen", "mobil", "handy", "téléphone", "appel",
-        "portable", "llam", "teléfono", "móvil", "celular", "ligue", "telefone", "chiama", "cellulare", "telefoon", "bel", "ring",
+        "portable", "llam", "llám", "teléfono", "móvil", "celular", "ligue", "telefone", "chiama", "cellulare", "telefoon", "bel", "ring",
         "電話", "전화", "手机", "手機", "电话", "携帯", "휴대폰"]),
     (PHONE_MAYBE, &["number", "line", "desk", "office", "answering"]),
     (MORE_TAX, &["vat", "tax number", "tax no", "tax reference", "ust-id", "ustid", "ust-idnr", "umsatzsteuer", "partita iva", "p.iva", "p. iva", "btw",

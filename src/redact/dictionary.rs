@@ -10,13 +10,17 @@ use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Most entries of all dictionaries together.
 pub(crate) const MAX_ENTRIES: usize = 1_000_000;
 /// Longest entry in bytes, folded. Longer ones are no names.
 const MAX_LENGTH: usize = 256;
+
+/// The entries that a file lists, one a line; lines that begin with `#` are comments.
+pub fn entries_of(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
 
 /// One dictionary, ready for use. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,14 +33,15 @@ pub(crate) struct Dictionary {
 }
 
 impl Dictionary {
-    /// A dictionary of what the config lists, and what its file holds, one entry a line.
+    /// A dictionary of what the config lists. Its file was read into that before, with [`entries_of`]; `known` counts all entries.
     pub(crate) fn new(config: &Config, known: &mut usize) -> Result<Dictionary, DictionaryError> {
         let mut entries = Vec::new();
         let mut longest = 0;
         let mut leads = [false; 256];
-        let text = config.file.as_deref().map(read).transpose()?.unwrap_or_default();
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        for entry in config.entries.iter().map(String::as_str).chain(lines) {
+        if let Some(path) = &config.file {
+            return Err(DictionaryError::Unread(path.clone()));
+        }
+        for entry in &config.entries {
             let folded: String = fold(entry.trim(), config.fold_case);
             if folded.chars().filter(|c| c.is_alphanumeric()).count() < 2 {
                 return Err(DictionaryError::Short);
@@ -148,13 +153,9 @@ fn fold(entry: &str, case: bool) -> String {
     std::iter::from_fn(|| folded.next()).map(|(_, c, _)| c).collect()
 }
 
-fn read(path: &Path) -> Result<String, DictionaryError> {
-    std::fs::read_to_string(path).map_err(|error| DictionaryError::File { path: path.to_owned(), reason: error.kind().to_string() })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Config, Dictionary};
+    use super::{Config, Dictionary, entries_of};
     use crate::redact::Kind;
     use crate::redact::config::DictionaryError;
 
@@ -196,6 +197,7 @@ mod tests {
             let config = Config { entries: entries.iter().map(|e| (*e).to_owned()).collect(), ..Config::default() };
             Dictionary::new(&config, &mut 0).unwrap_err()
         };
+        assert_eq!(entries_of("# people\n\n Jane Doe \nbob").collect::<Vec<_>>(), ["Jane Doe", "bob"]);
         assert!(matches!(refused(&[]), DictionaryError::Empty));
         assert!(matches!(refused(&["x"]), DictionaryError::Short));
         assert!(matches!(refused(&[&"x".repeat(300)]), DictionaryError::Long(_)));

@@ -41,6 +41,7 @@ pub use config::{
     Action, Allow, AllowOf, Binary, Config, ConfigError, Custom, Dictionary, DictionaryError, Entity, HashKey, Ip, Normalize, Oversize,
     Phone, Position, PrivateIp, Profile, Region, Validator, When, Window,
 };
+pub use dictionary::entries_of;
 pub use door::{Redact, Redaction, pass_metrics};
 pub use findings::{Finding, Findings};
 pub use kind::Kind;

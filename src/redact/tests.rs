@@ -68,7 +68,7 @@ fn names_of_a_dictionary_are_found_whole_and_win() {
     redacts(&redactor, r#"{"to":"jane\u0020doe"}"#, r#"{"to":"[NAME]"}"#);
     let config: Config = serde_yaml::from_str("dictionaries: [ { entries: [] }, { file: /nowhere/names.txt, name: B } ]").unwrap();
     let errors = Redactor::new(&config).err().unwrap();
-    assert!(errors[0].to_string().contains("dictionaries[0]") && errors[1].to_string().contains("cannot be read"), "{errors:?}");
+    assert!(errors[0].to_string().contains("dictionaries[0]") && errors[1].to_string().contains("was not read"), "{errors:?}");
 }
 
 #[test]

@@ -267,3 +267,62 @@ async fn every_place_that_can_hold_text_is_looked_at() {
     assert!(leaks.is_empty(), "{leaks:?}");
     stage.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_attributes_and_chunks_are_looked_at_where_that_is_asked_for() {
+    let sink = Sink::start().await;
+    let config = format!(
+        "processors: {{ redaction: {{ scan_attribute_names: true, join_deltas: true }} }}\nexporters: {{ otlp_grpc: {{ endpoint: \"{}\" }} }}\n",
+        sink.url()
+    );
+    let stage = Stage::start(&config).await;
+    let mut planted = Vec::new();
+    let mut request = planted_everywhere(&mut planted);
+    let address = "canary.chunked@example.com";
+    let chunk = |text: &str| span::Event {
+        name: "gen_ai.content.delta".into(),
+        attributes: vec![KeyValue {
+            key: "delta".into(),
+            value: Some(AnyValue { value: Some(Any::StringValue(text.into())) }),
+            ..KeyValue::default()
+        }],
+        ..span::Event::default()
+    };
+    let span = &mut request.resource_spans[0].scope_spans[0].spans[0];
+    span.events.extend([chunk(&format!("mail {}", &address[..13])), chunk(&address[13..])]);
+    assert_eq!(stage.client.export(Signal::Traces, &request.encode_to_vec()).await.code, 0);
+    sink.wait_for(Signal::Traces, Via::Grpc, 1).await;
+    let got = sink.got()[0].body.to_vec();
+    let has = |text: &str| memchr::memmem::find(&got, text.as_bytes()).is_some();
+    assert!(!has("canary.key@") && !has(&address[..13]) && !has("@example.com]"), "a name or a chunk left");
+    assert!(has("tollgate.redaction.count") && has("tollgate.redaction.types") && has("EMAIL:"));
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_leave_is_dropped_and_the_books_say_so() {
+    let sink = Sink::start().await;
+    let config = format!(
+        "processors: {{ tail_sampling: {{ enabled: false }}, redaction: {{ entities: {{ EMAIL: drop_span, US_SSN: drop_attribute }} }} }}\nexporters: {{ otlp_grpc: {{ endpoint: \"{}\" }} }}\n",
+        sink.url()
+    );
+    let stage = Stage::start(&config).await;
+    let attribute = |key: &str, value: &str| KeyValue {
+        key: key.into(),
+        value: Some(AnyValue { value: Some(Any::StringValue(value.into())) }),
+        ..KeyValue::default()
+    };
+    let mut spans = vec![lone("to bob@example.com"), lone("stays")];
+    spans[1].attributes.extend([attribute("prompt", "my ssn is 178-05-1120"), attribute("other", "fine")]);
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    let request = ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] };
+    assert_eq!(stage.client.export(Signal::Traces, &request.encode_to_vec()).await.code, 0);
+    sink.wait_for(Signal::Traces, Via::Grpc, 1).await;
+    let item = &sink.items(Signal::Traces, Via::Grpc)[0];
+    let span = Span::decode(&item.body[..]).expect("a span");
+    let keys: Vec<&str> = span.attributes.iter().map(|pair| pair.key.as_str()).collect();
+    assert!(span.name == "stays" && keys.contains(&"other") && !keys.contains(&"prompt"), "{keys:?}");
+    assert!(stage.metric("tollgate_redact_blocked_spans_total", &[]) == 1.0);
+    assert!(stage.metric("tollgate_redact_findings_total", &[("type", "EMAIL"), ("action", "drop_span")]) == 1.0);
+    stage.finish().await;
+}

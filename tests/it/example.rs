@@ -95,6 +95,7 @@ fn with_files(text: &str) -> (tempfile::TempDir, String) {
     fs::write(folder.path().join("my-prices.yaml"), prices).expect("prices");
     let litellm = r#"{"gpt-4o": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 0.0000025, "output_cost_per_token": 0.00001}}"#;
     fs::write(folder.path().join("litellm.json"), litellm).expect("prices");
+    fs::write(folder.path().join("names.txt"), "# people\nErika Mustermann\n").expect("names");
     let text = text.replace("/etc/tollgate", &folder.path().display().to_string());
     (folder, text)
 }

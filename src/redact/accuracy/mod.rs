@@ -209,7 +209,7 @@ mod tests {
     fn every_type_is_found_in_any_frame_and_its_near_misses_stay() {
         let redactor = Redactor::new(&Config::default()).unwrap();
         let mut by_kind: BTreeMap<&str, Tally> = BTreeMap::new();
-        for case in cases(2026, 120) {
+        for case in cases(2026, 60) {
             judge(&redactor, &case, by_kind.entry(case.kind).or_default());
         }
         let mut all = Tally::default();

@@ -1032,7 +1032,7 @@ fn no_v6(s: &mut Source) -> String {
     match s.below(6) {
         0 => "::1".to_owned(),
         1 => format!("{h:02}:{m:02}:{t:02}"),
-        2 => pick(s, &["std::fs", "dead::beef", "abc::def::new", "a::b", "Foo::bar"]).to_owned(),
+        2 => pick(s, &["io::fs", "dead::beef", "abc::def::new", "a::b", "Foo::bar"]).to_owned(),
         3 => format!("fe80::{:x}", between(s, 1, 0xffff)),
         4 => format!("{h}:{m}:{t}:{m}"),
         _ => format!("ff02::{}", between(s, 1, 9)),

@@ -93,6 +93,12 @@ fn named(name: &[u8]) -> Option<Named> {
 
 fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     let end = text.run(at, NAME, |b| is_word(b) || b == b'-');
+    if text.slice(end.saturating_sub(3), end).eq_ignore_ascii_case(b"key") {
+        let start = text.run_back(at, NAME, |b| is_word(b) || b == b'-');
+        if speaks_of_secret(text, start, end) {
+            aws_after(text, end, out);
+        }
+    }
     // Most such words stand in prose, so what follows is asked before what they are.
     let Some((from, written)) = operator(text, end) else { return end };
     let start = text.run_back(at, NAME, |b| is_word(b) || b == b'-');
@@ -105,6 +111,30 @@ fn find(text: &Text<'_>, at: usize, out: &mut Out<'_>) -> usize {
     }
     judge(text, named, from, to, written, out);
     end
+}
+
+/// Whether "secret" stands in the name or a word or two before it: `aws secret key`, `SecretAccessKey`.
+fn speaks_of_secret(text: &Text<'_>, start: usize, end: usize) -> bool {
+    text.slice(start.saturating_sub(20), end).windows(6).any(|word| word.eq_ignore_ascii_case(b"secret"))
+}
+
+/// Forty signs of base64 within forty bytes behind the name: the secret half of an AWS key, which has no form of its own.
+fn aws_after(text: &Text<'_>, end: usize, out: &mut Out<'_>) {
+    let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    let mut at = end;
+    while at < end + 40 {
+        let stop = text.run(at, 41, base64);
+        let value = text.slice(at, stop);
+        let mixed =
+            value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
+        if value.len() == 40 && mixed && !base64(text.before(at)) && text.at(stop) != b'=' && !is_word(text.at(stop)) {
+            return out.secret(text, Kind::ApiKey, "aws_secret_key", at, stop);
+        }
+        if stop == at && text.at(at) == b'\n' && text.at(at + 1) == b'\n' {
+            return;
+        }
+        at = stop.max(at) + 1;
+    }
 }
 
 /// A string whose key is such a name is the value as a whole.
@@ -265,6 +295,7 @@ mod tests {
             ("x-api-key: dfaIdJoRcW0IJrMr33Z2SekAZlSaHbEL", ApiKey, "dfaIdJoRcW0IJrMr33Z2SekAZlSaHbEL"),
             ("accessToken=dfaIdJoRcW0IJrMr33Z2&x=1", ApiKey, "dfaIdJoRcW0IJrMr33Z2"),
             ("aws_secret_access_key=40qCKw/zT4XzvQxpIApjc+nIM7VT5kCLGGFIV0d2", ApiKey, "40qCKw/zT4XzvQxpIApjc+nIM7VT5kCLGGFIV0d2"),
+            ("AWS secret key is 40qCKw/zT4XzvQxpIApjc+nIM7VT5kCLGGFIV0d2.", ApiKey, "40qCKw/zT4XzvQxpIApjc+nIM7VT5kCLGGFIV0d2"),
             ("authorization: bearer RdSQUutt3gHBBai2cPskYRu7", AuthToken, "RdSQUutt3gHBBai2cPskYRu7"),
             ("Authorization: Basic ZGF2aWQxNjpDb2ZmZWU2NjA5Iw==", AuthToken, "ZGF2aWQxNjpDb2ZmZWU2NjA5Iw=="),
             ("Authorization: Token 9944b09199c62bcf9418ad84", AuthToken, "9944b09199c62bcf9418ad84"),

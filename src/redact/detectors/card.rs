@@ -26,7 +26,8 @@ fn find(text: &Text<'_>, number: &Number, out: &mut Out<'_>) {
         None
     };
     let Some(end) = end.or_else(|| last_groups(text, number)) else { return };
-    if !text.stands_alone(start, end) {
+    // `+4915112345678` is a number to call, whatever its last digit checks.
+    if !text.stands_alone(start, end) || text.before(start) == b'+' {
         return;
     }
     if number.sep_after(0) == b' ' && solid == 4 && in_table(text, start, end) && text.context(start, end) & context::CARD == 0 {
@@ -139,6 +140,7 @@ mod tests {
             "4444444444444444",
             "9111111111111111",
             "1763635200000",
+            "x+4111111111111111",
             "8411 4111 1111 1111 1111",
             "4111 1111 1111 1111 8060",
         ] {

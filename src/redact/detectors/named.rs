@@ -121,12 +121,22 @@ fn is_epoch(value: &[u8]) -> bool {
 /// Money, a share, or a count of something.
 fn is_amount(text: &Text<'_>, start: usize, end: usize) -> bool {
     let before = start - usize::from(text.before(start) == b' ');
-    let sign = matches!(text.before(before), b'$' | b'#')
+    let sign = text.before(before) == b'$'
+        || (text.before(before) == b'#' && !names_account(text, before - 1))
         || ["€", "£", "¥", "₹"].iter().any(|s| text.slice(before.saturating_sub(s.len()), before) == s.as_bytes());
     let after = end + usize::from(text.at(end) == b' ');
     let unit = text.at(end) == b'%'
         || ["€", "£", "USD", "EUR", "GBP", "tokens", "ms", "dollars", "euros"].iter().any(|unit| text.starts_with(after, unit.as_bytes()));
     sign || unit
+}
+
+/// `account #12345678`, `passport # 123456789`: the sign is for "number", and the number is not that of an order.
+fn names_account(text: &Text<'_>, sign: usize) -> bool {
+    let end = sign - usize::from(text.before(sign) == b' ');
+    let word = text.slice(text.run_back(end, 12, |b| b.is_ascii_alphabetic() || b == b'/'), end);
+    [&b"account"[..], b"acct", b"a/c", b"acc", b"passport", b"license", b"licence", b"dl", b"konto", b"kontonummer"]
+        .iter()
+        .any(|name| word.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -138,6 +148,7 @@ mod tests {
     fn a_word_makes_a_number_somebodys() {
         for (kind, text, hit) in [
             (BankAccount, "bank acct 46084593410872", "46084593410872"),
+            (BankAccount, "account #46084593", "46084593"),
             (BankAccount, "Konto 1234 5678 90", "1234 5678 90"),
             (Passport, "passport A2896003", "A2896003"),
             (Passport, "Reisepass C01X00T47", "C01X00T47"),
@@ -152,6 +163,7 @@ mod tests {
     #[test]
     fn dates_amounts_and_years_stay() {
         for text in [
+            "order #46084593 of this account",
             "account opened 2024-01-31",
             "account opened 20240131",
             "bank fee $1234567",
