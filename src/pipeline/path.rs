@@ -324,6 +324,27 @@ mod tests {
     }
 
     #[test]
+    fn whatever_reads_what_enrichment_adds_has_it_written_early() {
+        let writes = |sampling: &str| {
+            let text = format!("exporters: {{debug: {{}}}}\nprocessors: {{tail_sampling: {{{sampling}}}}}\n");
+            let file = crate::config::load_text("test", &text).unwrap_or_else(|problems| panic!("{problems}"));
+            writing(&Plan::compile(&file.processors, std::path::Path::new("")).unwrap())
+        };
+        let condition = |key: &str| format!("type: string_attribute, string_attribute: {{key: {key}, values: [x]}}");
+        for early in [
+            "group_by: gen_ai.provider.name".to_owned(),
+            "root_condition: {type: string_attribute, key: gen_ai.operation.name, values: [x]}".to_owned(),
+            "policies: [{name: r, type: rare, rare: {key: [gen_ai.response.model]}}]".to_owned(),
+            format!("policies: [{{name: p, {}}}]", condition("tollgate.error.class")),
+        ] {
+            assert_eq!(writes(&early), Writing::OnArrival, "{early}");
+        }
+        for late in ["group_by: session.id".to_owned(), format!("policies: [{{name: p, {}}}]", condition("user.tier"))] {
+            assert_eq!(writes(&late), Writing::AsItLeaves, "{late}");
+        }
+    }
+
+    #[test]
     fn attributes_stand_on_what_leaves_whenever_they_were_written() {
         let all = "{name: all, type: always_sample}";
         for redaction in ["{enabled: false}", "{enabled: true}", "{enabled: true, position: before_sampling}"] {

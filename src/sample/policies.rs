@@ -99,9 +99,11 @@ impl Policies {
         &self.config
     }
 
-    /// Whether a condition reads an attribute of a span whose key `is_meant`.
+    /// Whether anything here reads an attribute of a span whose key `is_meant`.
     pub fn read_attribute(&self, is_meant: impl Fn(&[u8]) -> bool) -> bool {
-        self.watch.keys().any(is_meant)
+        let root = self.root.iter().flat_map(|watch| watch.keys());
+        let names = self.config.group_by.iter().chain(self.rares.iter().flat_map(|rare| &rare.keys));
+        self.watch.keys().chain(root).chain(names.map(String::as_bytes)).any(is_meant)
     }
 
     /// Types of findings that conditions ask for: one list for each place of `SpanFacts::redacted`, an empty one for all types. Where it is

@@ -287,7 +287,7 @@ exporters: { debug: {} }
             break ran;
         }
         assert!(ran.status == 1 && ran.err.contains("no decision"), "{ran:?}");
-        assert!(start.elapsed() < Duration::from_secs(20), "{ran:?}");
+        assert!(start.elapsed() < Duration::from_secs(90), "{ran:?}");
     };
     assert!(dropped.out.contains("was dropped by policy \"none\""), "{}", dropped.out);
     assert!(dropped.out.contains("policy \"none\" said drop: it keeps 0.0000 %"), "{}", dropped.out);
@@ -314,7 +314,7 @@ fn the_demo_shows_what_is_kept_dropped_and_spent_within_seconds() {
     let start = Instant::now();
     let ran = tollgate(["demo"], b"");
     assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{ran:?}");
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(90), "{:?}", start.elapsed());
     for part in ["keep  ", "drop  ", "kept by baseline", "dropped", "_always_keep", "USD", "Spend by model", "0 unaccounted", "[EMAIL]"] {
         assert!(ran.out.contains(part), "{part} is not in\n{}", ran.out);
     }

@@ -160,7 +160,7 @@ async fn without_a_backend_it_runs_queues_and_counts_what_it_could_not_deliver()
     let start = Instant::now();
     process.signal(Kill::TERM);
     assert_eq!(process.ended().await, 0);
-    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     let log = log(&process);
     let lost = log.iter().find(|line| line["reason"] == "shutdown" && line["destination"] == "otlp_grpc");
     assert!(lost.is_some_and(|line| line["items"].as_u64() > Some(0)), "the log tells what was given up, and why: {}", process.err());

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use tempfile::TempDir;
 
 fn command() -> Command {
@@ -49,20 +50,22 @@ pub(crate) struct Process {
     folder: TempDir,
     out: Arc<Mutex<Vec<u8>>>,
     err: Arc<Mutex<Vec<u8>>>,
+    /// Threads that read what it prints; they end behind its last word.
+    readers: Vec<JoinHandle<()>>,
     pub(crate) client: Client,
     pub(crate) admin: SocketAddr,
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
+fn collect(mut from: impl Read + Send + 'static) -> (Arc<Mutex<Vec<u8>>>, JoinHandle<()>) {
     let collected = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&collected);
-    std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         let mut buffer = [0; 8192];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             into.lock().expect("no panic under this lock").extend_from_slice(&buffer[..read]);
         }
     });
-    collected
+    (collected, reader)
 }
 
 fn read(text: &Arc<Mutex<Vec<u8>>>) -> String {
@@ -84,7 +87,8 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let (out, err) = (collect(child.stdout.take().expect("a pipe")), collect(child.stderr.take().expect("a pipe")));
+        let (out, out_reader) = collect(child.stdout.take().expect("a pipe"));
+        let (err, err_reader) = collect(child.stderr.take().expect("a pipe"));
         let listening = || {
             let lines = read(&err);
             let line =
@@ -94,7 +98,7 @@ impl Process {
         };
         until_sync("the process listens", || listening().is_some()).await;
         let (grpc, http, admin) = listening().expect("it listens");
-        Process { child, folder, out, err, client: Client::new(grpc, http), admin }
+        Process { child, folder, out, err, readers: vec![out_reader, err_reader], client: Client::new(grpc, http), admin }
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -135,6 +139,9 @@ impl Process {
             status.is_some()
         })
         .await;
+        for reader in self.readers.drain(..) {
+            reader.join().expect("what it printed was read");
+        }
         status.and_then(|status| status.code()).unwrap_or(-1)
     }
 
