@@ -238,6 +238,8 @@ keys! {
     MlflowTraceCost = "mlflow.trace.cost",
     GenAiUsageInputTokens = "gen_ai.usage.input_tokens",
     GenAiUsagePromptTokens = "gen_ai.usage.prompt_tokens",
+    GenAiResponsePromptTokens = "gen_ai.response.prompt_tokens",
+    GenAiResponseCompletionTokens = "gen_ai.response.completion_tokens",
     GenAiUsageOutputTokens = "gen_ai.usage.output_tokens",
     GenAiUsageCompletionTokens = "gen_ai.usage.completion_tokens",
     GenAiUsageCacheReadInputTokens = "gen_ai.usage.cache_read.input_tokens",

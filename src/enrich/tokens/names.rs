@@ -102,8 +102,9 @@ pub(super) static VERCEL: Names<List> = Names {
 };
 
 pub(super) static GEN_AI: Names<List> = Names {
-    input: List::of(&[Key::GenAiUsageInputTokens, Key::GenAiUsagePromptTokens]),
-    output: List::of(&[Key::GenAiUsageOutputTokens, Key::GenAiUsageCompletionTokens]),
+    // The last of each were Semantic Kernel's, before the conventions.
+    input: List::of(&[Key::GenAiUsageInputTokens, Key::GenAiUsagePromptTokens, Key::GenAiResponsePromptTokens]),
+    output: List::of(&[Key::GenAiUsageOutputTokens, Key::GenAiUsageCompletionTokens, Key::GenAiResponseCompletionTokens]),
     cache_read: List::of(&[
         Key::GenAiUsageCacheReadInputTokens,
         Key::GenAiUsageCacheReadInputTokensFlat,

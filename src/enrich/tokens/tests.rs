@@ -29,6 +29,9 @@ fn aliases_are_alternatives() {
     let both = [("gen_ai.usage.prompt_tokens", "10"), ("gen_ai.usage.input_tokens", "11"), ("gen_ai.usage.completion_tokens", "3")];
     let raw = tokens("", "openai", &both).unwrap().2;
     assert_eq!((raw.input, raw.output), (Some(11), Some(3)));
+    let kernel = [("gen_ai.response.prompt_tokens", "16"), ("gen_ai.response.completion_tokens", "29")];
+    let raw = tokens("Microsoft.SemanticKernel.Diagnostics", "openai", &kernel).unwrap().2;
+    assert_eq!((raw.input, raw.output), (Some(16), Some(29)));
 }
 
 #[test]
