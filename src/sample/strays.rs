@@ -2,7 +2,7 @@
 //!
 //! A span is a place in the buffer of its request, and the buffer stays until its last span is gone. While most of it waits or is held that
 //! costs nothing, and copying would. But the last trace of a request often waits thirty seconds for a span that never comes, and a
-//! hundred others are gone after one. So some seconds after a trace began to wait, and again at twice that age, somebody looks
+//! hundred others are gone after one. So soon after most are decided, and again at twice that age, somebody looks
 //! whether its requests are mostly gone; spans of which that is so are copied together.
 
 use crate::sample::arena::List;
@@ -13,10 +13,10 @@ use crate::sample::trace::{FEW, State};
 use std::collections::VecDeque;
 
 /// The first look at a trace: most are decided a second after their last span, and their requests then need no look.
-const FIRST: Time = 2_000_000_000;
+const FIRST: Time = 1_250_000_000;
 
 /// Looks fall together at multiples of this, so that what is copied shares buffers and nobody is woken for one trace.
-const EVERY: Time = 500_000_000;
+const EVERY: Time = 250_000_000;
 
 /// So much is copied into one buffer: large enough to make allocations rare, small enough to be no burden beside its copy.
 const BUFFER: usize = 1 << 20;

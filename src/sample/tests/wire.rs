@@ -249,8 +249,8 @@ fn a_trace_that_waits_does_not_pin_the_request_it_came_in() {
     sampler.tick(seconds(1.0), &mut out);
     out.clear();
     assert_eq!((sampler.held(), pinned(&budget, &sampler)), (20, all), "the whole of every request is pinned");
-    assert_eq!(sampler.next_deadline(), Some(seconds(2.0)));
-    sampler.tick(seconds(2.0), &mut out);
+    assert_eq!(sampler.next_deadline(), Some(seconds(1.25)));
+    sampler.tick(seconds(1.25), &mut out);
     let bytes = sampler.held_bytes() as usize;
     assert!((bytes..bytes + 20 * 32 + 1000).contains(&pinned(&budget, &sampler)), "{} for {bytes}", pinned(&budget, &sampler));
     // They can be looked at again, and nothing is gained by another copy.
