@@ -8,7 +8,7 @@ use super::tree::{Kind, MASK, Node, Path, Segment, Shown, Tree};
 use super::yaml;
 use crate::forward;
 
-/// YAML of the whole config: what was set, as [`print_effective`] has it, and the default of every key that was not, except within
+/// YAML of the whole config: what was set, secrets masked, and the default of every key that was not, except within
 /// exporters.
 pub fn print_whole(tree: &Tree, exporters: &forward::Config) -> String {
     // The example says what holds without a config; tests compare the two.

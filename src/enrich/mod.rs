@@ -1,8 +1,8 @@
 //! What a call used, what it cost, how it failed.
 //!
-//! On arrival every span is looked at once ([`look`]); most are done after the walk over their fields. Then it is decided whose usage
-//! counts, children before parents ([`owners`]), and every span gets the facts that the stages behind this one ask ([`ruling`]).
-//! Attributes are written when a span leaves ([`release`]): most spans are dropped, and of the others it is known by then which
+//! On arrival every span is looked at once (`look`); most are done after the walk over their fields. Then it is decided whose usage
+//! counts, children before parents (`owners`), and every span gets the facts that the stages behind this one ask (`ruling`).
+//! Attributes are written when a span leaves (`release`): most spans are dropped, and of the others it is known by then which
 //! traces they belong to.
 
 pub mod call;

@@ -1,9 +1,9 @@
 //! The check of a span, in the form spans nearly always have.
 //!
 //! A span is some thirty fields, and nine of ten bytes are attributes of text. Asking a table about each of them takes longer than all that is
-//! done with most spans afterwards. So this is the [walk](crate::otlp::span::walk) that reads spans, and ASCII is looked for once in a whole run
+//! done with most spans afterwards. So this is the walk that reads spans (`span::walk`), and ASCII is looked for once in a whole run
 //! of attributes instead of key by key. Whatever looks otherwise (long texts, events, unknown fields) is one field for the
-//! [table](crate::otlp::schema), which knows what is wrong with it.
+//! table of [`schema`], which knows what is wrong with it.
 
 use crate::otlp::schema::{self, Levels};
 use crate::otlp::signal::Signal;
