@@ -4,6 +4,7 @@
 //! in a fixed order, the explicit ones of observability products first because they know what they wrap. Only where
 //! nobody says anything do the shapes decide: a model and usage make a call, a step number makes an agent.
 
+use crate::enrich::finishes;
 use crate::enrich::json;
 use crate::enrich::keys::Key;
 use crate::enrich::kind::Kind;
@@ -39,19 +40,8 @@ const MODEL_KEYS: List = List::of(&[
 ]);
 
 /// Keys that show a call went on: how it ended, how long it took, what was asked.
-const SIGNS_OF_A_CALL: Keys = Keys::of(&[
+const SIGNS_OF_A_CALL: Keys = finishes::SINGLE.set.and(Keys::of(&[
     Key::GenAiResponseFinishReasons,
-    Key::GenAiResponseFinishReason,
-    Key::GenAiResponseStopReason,
-    Key::GenAiFinishReason,
-    Key::GenAiFinishReasonFlat,
-    Key::AiResponseFinishReason,
-    Key::AiFinishReason,
-    Key::AnthropicMessageStopReason,
-    Key::LlmFinishReason,
-    Key::LlmResponseFinishReason,
-    Key::LlmResponseStopReason,
-    Key::LlmStopReason,
     Key::CompletionFinishReason,
     Key::GenAiResponseStatus,
     Key::GenAiPrompt,
@@ -62,7 +52,7 @@ const SIGNS_OF_A_CALL: Keys = Keys::of(&[
     Key::GenAiLatencyMs,
     Key::LlmLatencyMs,
     Key::LatencyAny,
-]);
+]));
 
 /// Keys of an agent's progress.
 const AGENT_KEYS: Keys = Keys::of(&[

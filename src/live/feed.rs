@@ -247,32 +247,10 @@ fn cut(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::otlp::json;
-    use crate::sample::{Circumstances, Decision, Reason, Says, Totals, Trigger, Vote};
-    use std::time::Duration;
+    use crate::sample::{Decision, decided};
 
     fn id(n: u8) -> TraceId {
         TraceId::new(&[n; 16]).unwrap()
-    }
-
-    fn decided(n: u8, decision: Decision) -> Decided {
-        Decided {
-            trace_id: id(n),
-            decision,
-            policy: "p".into(),
-            matched: [Vote { policy: "p".into(), says: Says::Keep(0) }].into(),
-            reason: Reason::Policy,
-            trigger: Trigger::Complete,
-            threshold: Some(0),
-            adjusted_count: Some(1.0),
-            complete: true,
-            partial: false,
-            reopened: false,
-            spans: 2,
-            bytes: 9,
-            wait: Duration::from_secs(1),
-            totals: Totals::default(),
-            circumstances: Circumstances::default(),
-        }
     }
 
     /// Two spans of each of these traces.

@@ -4,7 +4,7 @@
 //! those nobody asks for.
 
 use crate::otlp::signal::Signal;
-use crate::otlp::wire::{Field, Fields, Malformed, Value};
+use crate::otlp::wire::{Field, Fields, Malformed, Value, len_fields};
 use std::fmt;
 
 /// A trace id: 16 bytes, not all zero.
@@ -379,13 +379,6 @@ impl<'a> Any<'a> {
         let list = if let Any::Kvlist(list) = *self { list } else { &[] };
         len_fields(list, 1).map(KeyValue::read)
     }
-}
-
-fn len_fields<'a>(message: &'a [u8], number: u32) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    Fields::new(message).filter_map(move |field| match field.value {
-        Value::Len(content) if field.number == number => Some(content),
-        _ => None,
-    })
 }
 
 /// An event of a span.

@@ -255,6 +255,14 @@ pub fn put_bytes(out: &mut Vec<u8>, number: u32, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
+/// Every field of this number that is bytes, text or a message, up to the first that cannot be read.
+pub fn len_fields<'a>(message: &'a [u8], number: u32) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    Fields::new(message).filter_map(move |field| match field.value {
+        Value::Len(content) if field.number == number => Some(content),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! What JSON holds as text is read in [`parts`](super::parts); here the same is done for the wire format. The pieces are found first and
 //! redacted as one, and what changed is put back before the walk reads each by itself.
 
-use crate::otlp::wire::{Fields, Value};
+use crate::otlp::wire::len_fields;
 use crate::redact::keys::is_metadata;
 use crate::redact::walk::{Walk, key_of, rewrite};
 use std::collections::BTreeMap;
@@ -127,13 +127,6 @@ fn part_of(element: &[u8]) -> Option<&str> {
 fn text_of(pair: &[u8]) -> Option<&str> {
     let value = len_fields(pair, 2).last()?;
     std::str::from_utf8(len_fields(value, 1).last()?).ok()
-}
-
-fn len_fields(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    Fields::new(message).filter_map(move |field| match field.value {
-        Value::Len(content) if field.number == number => Some(content),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

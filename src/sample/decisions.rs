@@ -190,27 +190,7 @@ fn answer(decided: &Decided, at: Instant) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn decided(n: u8, decision: Decision) -> Decided {
-        Decided {
-            trace_id: TraceId::new(&[n; 16]).unwrap(),
-            decision,
-            policy: "p".into(),
-            matched: [Vote { policy: "p".into(), says: Says::Keep(0) }].into(),
-            reason: Reason::Policy,
-            trigger: Trigger::Complete,
-            threshold: Some(0),
-            adjusted_count: Some(1.0),
-            complete: true,
-            partial: false,
-            reopened: false,
-            spans: 3,
-            bytes: 9,
-            wait: Duration::from_secs(1),
-            totals: Totals::default(),
-            circumstances: Circumstances::default(),
-        }
-    }
+    use crate::sample::outcome::decided;
 
     #[test]
     fn the_oldest_is_forgotten_first_and_a_changed_decision_is_the_last_one() {

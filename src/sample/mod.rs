@@ -50,6 +50,8 @@ pub use decisions::Decisions;
 pub use held::{Held, Place};
 pub use limits::{Pressure, Repeats, Status};
 pub use meters::Meters;
+#[cfg(test)]
+pub(crate) use outcome::decided;
 pub use outcome::{Circumstances, Decided, Decision, Kept, Late, Outcome, Reason, Says, Shadow, Trigger, Vote};
 pub use policies::{ConfigError, Policies};
 pub use policy::Policy;

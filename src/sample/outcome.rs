@@ -313,3 +313,26 @@ impl<S> Outcome<S> {
         }
     }
 }
+
+/// A decision about a trace of three spans, whose id is this byte all over, by the policy "p".
+#[cfg(test)]
+pub(crate) fn decided(n: u8, decision: Decision) -> Decided {
+    Decided {
+        trace_id: TraceId::new(&[n; 16]).unwrap(),
+        decision,
+        policy: "p".into(),
+        matched: [Vote { policy: "p".into(), says: Says::Keep(0) }].into(),
+        reason: Reason::Policy,
+        trigger: Trigger::Complete,
+        threshold: Some(0),
+        adjusted_count: Some(1.0),
+        complete: true,
+        partial: false,
+        reopened: false,
+        spans: 3,
+        bytes: 9,
+        wait: Duration::from_secs(1),
+        totals: Totals::default(),
+        circumstances: Circumstances::default(),
+    }
+}

@@ -4,7 +4,7 @@
 //! has said the essential already.
 
 use crate::forward::verdict::Message;
-use crate::otlp::wire::{Fields, Value};
+use crate::otlp::wire::{Fields, Value, len_fields};
 
 /// The most bytes of an answer that are read; OTLP allows 4 MiB, and no honest answer has them.
 pub(super) const LIMIT: usize = 1 << 20;
@@ -47,13 +47,6 @@ pub(super) fn error_message(content_type: &str, body: &[u8]) -> Message {
     }
     // A page of HTML says nothing in two hundred characters.
     if content_type.contains("text/plain") { Message::new(&String::from_utf8_lossy(body)) } else { Message::default() }
-}
-
-fn len_fields(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
-    Fields::new(message).filter_map(move |field| match field.value {
-        Value::Len(content) if field.number == number => Some(content),
-        _ => None,
-    })
 }
 
 #[cfg(test)]
