@@ -15,7 +15,7 @@ pub(crate) struct Args {
     #[arg(long)]
     print: bool,
     /// Print a JSON Schema of the config instead, for editors.
-    #[arg(long, conflicts_with_all = ["print", "config", "set"])]
+    #[arg(long, conflicts_with_all = ["print", "set"])]
     schema: bool,
 }
 

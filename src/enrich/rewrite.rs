@@ -101,12 +101,15 @@ fn is_list(value: Any<'_>, words: &[&str]) -> bool {
     matches!(value, Any::Array(_)) && value.elements().map(|element| element.as_str()).eq(words.iter().map(|word| Some(*word)))
 }
 
-/// Hands out the single reasons of a value of any shape.
+/// Hands out the single reasons of a value of any shape, as many as are rewritten. An object is no list of words: what it means was read
+/// with the answer.
 fn raw_reasons(value: Any<'_>, mut each: impl FnMut(&str)) {
     match value {
+        Any::Str(text) if text.contains('{') => {}
         Any::Str(text) => finish::elements(text).for_each(each),
         Any::Int(number) => each(&number.to_string()),
-        Any::Array(_) => value.elements().for_each(|element| match element {
+        Any::Array(_) => value.elements().take(MAX_CHOICES).for_each(|element| match element {
+            Any::Str(text) if text.contains('{') => {}
             Any::Str(text) => finish::elements(text).for_each(&mut each),
             Any::Int(number) => each(&number.to_string()),
             _ => {}
@@ -115,23 +118,34 @@ fn raw_reasons(value: Any<'_>, mut each: impl FnMut(&str)) {
     }
 }
 
-/// Hands out the finish reasons of a span that no table knows; one that stands deep inside an answer goes by no name.
+/// Hands out the finish reasons of a span that no table knows. Only a list of plain words is told apart; whatever else a sender wrote
+/// there may be text of an answer, and goes by no name.
 pub(crate) fn unknown_reasons(item: &[u8], mut each: impl FnMut(&str)) {
-    let mut found = false;
+    let mut left = MAX_CHOICES;
     scan::once(item, |attributes| {
         let keys = [Key::GenAiResponseFinishReasons].into_iter().chain(finishes::SINGLE.keys.iter().copied());
         let values = keys.map(|key| attributes.any(key)).chain(attributes.all(Key::CompletionFinishReason));
-        for value in values {
+        for value in values.filter(|value| is_of_words(*value)) {
             raw_reasons(value, |element| {
-                if finish::canonical(element).is_none() {
-                    found = true;
+                if left > 0 && finish::canonical(element).is_none() {
+                    left -= 1;
                     each(element);
                 }
             });
         }
     });
-    if !found {
+    if left == MAX_CHOICES {
         each("unknown");
+    }
+}
+
+/// Whether a value is a reason, or a list of them, in the form that names have.
+fn is_of_words(value: Any<'_>) -> bool {
+    let plain = |text: &str| text.len() <= 256 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-,.\"'[] ".contains(&b));
+    let short = |text: &str| finish::elements(text).all(|word| word.len() <= 32 && !word.contains(' '));
+    match value {
+        Any::Str(text) => plain(text) && short(text),
+        value => value.elements().all(|element| element.as_str().is_none_or(|text| plain(text) && short(text))),
     }
 }
 

@@ -41,4 +41,13 @@ fn what_cannot_be_right_is_counted_and_not_believed() {
         assert!(text.contains(line), "{line} in {text}");
     }
     assert_eq!(stage.log.0[0].1.finish, Some("other"));
+    // What is no word may be text of an answer.
+    for (id, text) in [(2, "password: hunter2"), (3, r#"[{"finish_reason":"weird","message":"free text"}]"#), (4, "because I said so")] {
+        let mut odd = chat(id, 0);
+        odd.attributes.push(s("gen_ai.response.finish_reasons", text));
+        stage.apply(vec![("", vec![odd])]);
+    }
+    let text = stage.telemetry.metrics.render();
+    assert!(text.contains("tollgate_enrich_unknown_finish_reasons_total{value=\"unknown\"}"), "{text}");
+    assert!(!text.contains("hunter2") && !text.contains("weird") && !text.contains("free text") && !text.contains("I said"), "{text}");
 }
