@@ -16,6 +16,9 @@ use regex::{Regex, RegexBuilder};
 pub(crate) const PATTERN_LIMIT: usize = 1 << 20;
 /// Compiled size of all patterns, in bytes.
 const TOTAL_LIMIT: usize = 10 << 20;
+/// The widest window of context, in characters: each match reads it.
+const MAX_WINDOW: usize = 1000;
+
 /// Texts at which a pattern that can match nothing shows it: empty, between letters, digits, signs and lines.
 const PROBES: &[&str] = &["", "a", "ab 12", "a-b_c.d", "1\n2", "é ü", " \t\n "];
 
@@ -143,7 +146,7 @@ impl Pattern {
                     regex,
                     group: custom.group,
                     context: custom.context.iter().map(|word| word.to_lowercase()).collect(),
-                    window: custom.window,
+                    window: Window { before: custom.window.before.min(MAX_WINDOW), after: custom.window.after.min(MAX_WINDOW) },
                     validator: custom.validator,
                     allow: custom.allow.clone(),
                 });

@@ -115,6 +115,11 @@ fn string_end(bytes: &[u8], from: usize) -> usize {
     bytes.len()
 }
 
+/// Whether an edit overlaps one of these stretches, which are in order and apart.
+fn meets(stretches: &[(usize, usize)], edit: &Edit) -> bool {
+    stretches.get(stretches.partition_point(|&(_, end)| end <= edit.start)).is_some_and(|&(start, _)| start < edit.end)
+}
+
 impl Redactor {
     /// Adds what only shows when the parts of the messages of a JSON document are read as one. `sink` holds what they hold by themselves.
     pub(in crate::redact) fn collect_parts(&self, text: &str, from: usize, sink: &mut Sink) {
@@ -124,33 +129,40 @@ impl Redactor {
         if names.nth(1).is_none() && !text.contains("\"parts\"") && !text.contains("\"content\"") {
             return;
         }
+        // In order, so that each finding asks for its neighbours alone, however many there are.
+        let mut known: Vec<(usize, usize)> = sink.edits.get(from..).unwrap_or_default().iter().map(|edit| (edit.start, edit.end)).collect();
+        known.sort_unstable();
+        let mut joined: Vec<Edit> = Vec::new();
         for run in runs(text) {
             let decoded: Vec<Decoded> = run.iter().map(|&(start, end)| Decoded::string(text.get(start..end).unwrap_or_default())).collect();
             let texts: Vec<&str> = decoded.iter().map(|part| part.text.as_str()).collect();
             for found in self.found_in(&texts, None, sink) {
                 let crosses = found.len() > 1;
-                let placed: Vec<Edit> = found
-                    .into_iter()
-                    .filter_map(|(part, edit)| {
-                        let (decoded, &(start, _)) = (decoded.get(part)?, run.get(part)?);
-                        let new = edit.new.map(|new| crate::redact::json::escape(&new));
-                        Some(Edit { start: start + decoded.raw(edit.start), end: start + decoded.raw(edit.end), new, ..edit })
-                    })
-                    .collect();
-                let overlaps = |edit: &Edit| placed.iter().any(|other| edit.start < other.end && other.start < edit.end);
-                let known = sink.edits.get(from..).unwrap_or_default().iter().any(overlaps);
-                if known && !crosses {
-                    continue;
+                let place = |(part, edit): (usize, Edit)| {
+                    let (decoded, &(start, _)) = (decoded.get(part)?, run.get(part)?);
+                    let new = edit.new.map(|new| crate::redact::json::escape(&new));
+                    Some(Edit { start: start + decoded.raw(edit.start), end: start + decoded.raw(edit.end), new, ..edit })
+                };
+                let placed: Vec<Edit> = found.into_iter().filter_map(place).collect();
+                let is_known = placed.iter().any(|edit| meets(&known, edit));
+                // What changes nothing does not take the place of what does.
+                if !is_known || (crosses && placed.iter().all(|edit| edit.new.is_some())) {
+                    joined.extend(placed);
                 }
-                let mut place = 0;
-                sink.edits.retain(|edit| {
-                    place += 1;
-                    place <= from || !overlaps(edit)
-                });
-                sink.edits.extend(placed);
-                sink.restless = true;
             }
         }
+        if joined.is_empty() {
+            return;
+        }
+        let mut places: Vec<(usize, usize)> = joined.iter().map(|edit| (edit.start, edit.end)).collect();
+        places.sort_unstable();
+        let mut place = 0;
+        sink.edits.retain(|edit| {
+            place += 1;
+            place <= from || !meets(&places, edit)
+        });
+        sink.edits.extend(joined);
+        sink.restless = true;
     }
 
     /// Texts in a row as one; what becomes of each, `None` for one that stays. Those that are JSON are left to be read by themselves.
@@ -220,7 +232,8 @@ impl Redactor {
         sink.allowed += found.allowed;
         let split = |edit: Edit| {
             let mut pieces = Vec::new();
-            for (part, &start) in starts.iter().enumerate() {
+            let first = starts.partition_point(|&start| start <= edit.start).saturating_sub(1);
+            for (part, &start) in starts.iter().enumerate().skip(first).take_while(|(_, start)| **start < edit.end) {
                 let end = start + length(part);
                 let (from, to) = (edit.start.max(start), edit.end.min(end));
                 if from < to {

@@ -313,6 +313,15 @@ fn hostile_input_takes_linear_time() {
     }
 }
 
+#[test]
+fn many_parts_of_one_message_take_linear_time() {
+    let text = format!("{{\"content\":[{}\"end\"]}}", "\"bob@example.org\",".repeat(10_000));
+    let start = ThreadTime::now();
+    let once = redactor().text(&text, None, &mut Findings::new()).unwrap();
+    assert_eq!(once.matches("[EMAIL]").count(), 10_000);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
 /// Time on the processor for twice as much text is about twice, whatever the text; what would be quadratic takes four times as long, and
 /// over eight times the text sixty-four times.
 #[test]

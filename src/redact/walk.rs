@@ -76,6 +76,8 @@ impl Walk<'_> {
             && self.redactor.joins_deltas()
             && let Some(joined) = self.deltas(bytes)
         {
+            // What was found across events is replaced where it stands; no attribute of the span goes for it.
+            self.findings.take_attribute_drop();
             return Some(self.fields(kind, &joined).unwrap_or(joined));
         }
         self.fields(kind, bytes)
