@@ -220,6 +220,10 @@ impl Compiler {
     fn root(&mut self, condition: &Condition) -> Option<Watch> {
         let path = format!("root_condition.{}", condition.name());
         let test = self.take(&path, condition.compile())?;
+        if matches!(test, Test::Rare { .. }) {
+            self.error("root_condition", format!("{} does not ask about one span, or asks what it is not", condition.name()));
+            return None;
+        }
         let live = std::mem::take(&mut self.watch);
         let expr = self.any_span(condition, test, &path);
         let watch = std::mem::replace(&mut self.watch, live);
@@ -384,6 +388,10 @@ impl Compiler {
                 Some(Expr::Trace(Arc::new(Hits { min, place })))
             }
             Test::Rare { keys, first, per } => {
+                // Asked twice it is one question: it has one record, in which a trace counts once.
+                if let Some(same) = self.rares.iter().find(|rare| rare.keys == keys && rare.first == first && rare.per == per) {
+                    return Some(Expr::Bit(same.bit));
+                }
                 let number = u16::try_from(self.rares.len()).ok()?;
                 let bit = self.watch.bit(Rule::Later(number))?;
                 self.rares.push(Rare::new(keys, first, per, bit));

@@ -214,7 +214,9 @@ impl<S: Held> Sampler<S> {
                 let ((trace_state, flags), view) = (item.context(), item.view());
                 let seen = Seen { mark: node.mark, start: view.start, end: view.end, trace_state, flags };
                 self.policies.watch.see(&seen, item, &mut self.scratch, &mut trace.bits);
-                trace.class = stronger(trace.class, self.policies.keep_class(node.mark));
+                if !trace.limited {
+                    trace.class = stronger(trace.class, self.policies.keep_class(node.mark));
+                }
             }
         }
         let after = |since, wait| if since == NEVER { NEVER } else { u64::saturating_add(since, wait) };

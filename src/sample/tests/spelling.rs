@@ -167,6 +167,7 @@ fn samplers_and_options_that_mean_nothing_are_refused() {
     refused("group_by: ''", "group_by", "empty");
     refused("root_condition: { type: trace_cost, min_usd: 1 }", "root_condition", "does not ask about one span");
     refused("root_condition: { type: always_sample }", "root_condition", "does not ask about one span");
+    refused("root_condition: { type: rare, key: [http.route] }", "root_condition", "does not ask about one span");
     refused("always_keep: [{ class: error, limit_spans_per_second: 0 }]", "always_keep[0].limit_spans_per_second", "not above 0");
     refused("shadow_policies: [{ name: _a, type: truncated }]", "shadow_policies[0].name", "reserved");
     refused(
