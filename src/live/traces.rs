@@ -58,11 +58,12 @@ impl Wanted {
             && self.truncated.is_none_or(|wanted| wanted == (decided.totals.truncated_spans > 0))
     }
 
-    fn list(&self, feed: &Feed) -> Vec<Value> {
+    /// Nothing past `newest`: who asks for what comes after it would get that twice.
+    fn list(&self, feed: &Feed, newest: u64) -> Vec<Value> {
         let limit = self.limit.unwrap_or(LIMIT);
         let rows = feed.after(self.after);
         rows.iter()
-            .filter(|(row, about)| self.matches(row, about.as_ref()))
+            .filter(|(row, about)| row.number <= newest && self.matches(row, about.as_ref()))
             .take(limit)
             .map(|(row, about)| shown(row, about.as_ref()))
             .collect()
@@ -122,7 +123,7 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 /// `GET /api/traces`: `{"newest": number, "traces": [newest first]}`.
 pub(super) async fn list(feed: Feed, wanted: Wanted) -> Response {
     let newest = feed.newest();
-    match apart(move || wanted.list(&feed)).await {
+    match apart(move || wanted.list(&feed, newest)).await {
         Ok(traces) => Json(json!({ "newest": newest, "traces": traces })).into_response(),
         Err(failed) => failed,
     }
@@ -143,7 +144,7 @@ pub(super) fn follow(feed: Feed, wanted: Wanted, status: Status) -> Response {
             }
             let (asked, from) = (wanted.clone(), feed.clone());
             wanted.after = newest;
-            let traces = apart(move || asked.list(&from)).await.ok()?;
+            let traces = apart(move || asked.list(&from, newest)).await.ok()?;
             if !traces.is_empty() {
                 let event = Event::default().data(json!({ "newest": newest, "traces": traces }).to_string());
                 return Some((Ok::<_, Infallible>(event), (feed, wanted, status)));

@@ -151,6 +151,7 @@ impl Writer {
         self.write(seconds());
         loop {
             match inbox.recv_timeout(EVERY) {
+                Ok(Order::Ask(_, reply)) if reply.is_closed() => {}
                 Ok(Order::Ask(query, reply)) => {
                     self.turn();
                     // Who asked may be gone.

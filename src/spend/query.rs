@@ -198,7 +198,9 @@ impl Query {
             let whole = |level: &Level| *level <= coarsest && at % level.seconds() == 0 && at.saturating_add(level.seconds()) <= self.to;
             let fine = finest(at);
             let level = Level::ALL.into_iter().rev().find(whole).filter(|level| *level >= fine).unwrap_or(fine);
-            let end = at.saturating_add(level.seconds());
+            // A run of the coarsest is one step, however long: what is kept of it only gets finer with time.
+            let units = if level == coarsest { (self.to.saturating_sub(at) / level.seconds()).max(1) } else { 1 };
+            let end = at.saturating_add(level.seconds().saturating_mul(units));
             match parts.last_mut() {
                 Some(last) if last.level == level && last.to == at => last.to = end,
                 _ => parts.push(Part { level, from: at, to: end }),

@@ -10,6 +10,7 @@ const COLOURS = ["#3b76e0", "#d9822b", "#2f9e6e", "#b24fc1", "#c94040", "#5b8a99
 const $ = (id) => document.getElementById(id);
 
 let token = sessionStorage.getItem("tollgate-token") ?? "";
+let asked; // one question for a token, however many wait for the answer
 let refused = () => {};
 
 async function ask(path, accept = "application/json", signal) {
@@ -17,7 +18,7 @@ async function ask(path, accept = "application/json", signal) {
   const answer = await fetch(path, { headers, signal });
   if (answer.status === 401) {
     $("token").hidden = false;
-    await new Promise((done) => (refused = done));
+    await (asked ??= new Promise((done) => (refused = done)));
     return ask(path, accept, signal);
   }
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
@@ -29,6 +30,7 @@ $("token").addEventListener("submit", (event) => {
   token = new FormData(event.target).get("token");
   sessionStorage.setItem("tollgate-token", token);
   $("token").hidden = true;
+  asked = undefined;
   refused();
 });
 
